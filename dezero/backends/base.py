@@ -1,0 +1,339 @@
+"""A backend: the Array API namespace of one library, and the few kernels that the standard lacks.
+
+Every kernel is written here once, in the standard alone, so that a library nobody has heard of
+works. A subclass replaces those that its library does better, and may decline a case by calling
+the base class.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Backend", "normalized_axes"]
+
+Array = Any
+
+# W. J. Cody, Rational Chebyshev approximations for the error function, 1969: erf near zero,
+# erfc * exp(x^2) in the middle, and its asymptotic form; highest power first.
+_ERF_SMALL = (
+    (
+        1.85777706184603153e-1,
+        3.16112374387056560e0,
+        1.13864154151050156e2,
+        3.77485237685302021e2,
+        3.20937758913846947e3,
+    ),
+    (
+        1.0,
+        2.36012909523441209e1,
+        2.44024637934444173e2,
+        1.28261652607737228e3,
+        2.84423683343917062e3,
+    ),
+)
+_ERFC_MIDDLE = (
+    (
+        2.15311535474403846e-8,
+        5.64188496988670089e-1,
+        8.88314979438837594e0,
+        6.61191906371416295e1,
+        2.98635138197400131e2,
+        8.81952221241769090e2,
+        1.71204761263407058e3,
+        2.05107837782607147e3,
+        1.23033935479799725e3,
+    ),
+    (
+        1.0,
+        1.57449261107098347e1,
+        1.17693950891312499e2,
+        5.37181101862009858e2,
+        1.62138957456669019e3,
+        3.29079923573345963e3,
+        4.36261909014324716e3,
+        3.43936767414372164e3,
+        1.23033935480374942e3,
+    ),
+)
+_ERFC_LARGE = (
+    (
+        1.63153871373020978e-2,
+        3.05326634961232344e-1,
+        3.60344899949804439e-1,
+        1.25781726111229246e-1,
+        1.60837851487422766e-2,
+        6.58749161529837803e-4,
+    ),
+    (
+        1.0,
+        2.56852019228982242e0,
+        1.87295284992346725e0,
+        5.27905102951428412e-1,
+        6.05183413124413191e-2,
+        2.33520497626869185e-3,
+    ),
+)
+
+
+def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Array) -> Array:
+    numerator, denominator = coefficients
+    top = x * numerator[0] + numerator[1]
+    for c in numerator[2:]:
+        top = top * x + c
+    bottom = x + denominator[1]
+    for c in denominator[2:]:
+        bottom = bottom * x + c
+    return top / bottom
+
+
+def normalized_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+    """``axis`` as a tuple of numbers from 0 to ``ndim - 1``; all of them for None.
+
+    Raises:
+        IndexError: An axis is outside ``-ndim .. ndim - 1``.
+        ValueError: An axis is named twice.
+    """
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    for a in axes:
+        if not -ndim <= a < ndim:
+            msg = f"axis {a} is out of range for an array of {ndim} dimensions"
+            raise IndexError(msg)
+    result = tuple(int(a) % ndim for a in axes)
+    if len(set(result)) != len(result):
+        msg = f"axis {axis} names a dimension twice"
+        raise ValueError(msg)
+    return result
+
+
+class Backend:
+    """One array library behind one protocol: its Array API namespace plus a few kernels.
+
+    Attribute access falls through to the namespace, so ``backend.sin(x)`` is the library's sine.
+    Subclasses replace methods; all of those below may be replaced.
+
+    Args:
+        namespace: A namespace of the Array API standard.
+        name: A short name, by default the namespace's own.
+
+    Example:
+        >>> import numpy as np
+        >>> from dezero.backends import backend_of
+        >>> xp = backend_of(np.ones(3))
+        >>> xp.name
+        'numpy'
+        >>> float(xp.sum(xp.ones(3)))
+        3.0
+    """
+
+    mutable = True
+
+    def __init__(self, namespace: Any, name: str | None = None) -> None:
+        self.namespace = namespace
+        self.name = name or namespace.__name__
+        self._inexact: dict[Any, bool] = {}
+        self._complex: dict[Any, bool] = {}
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        try:
+            value = getattr(self.namespace, attribute)
+        except AttributeError:
+            msg = f"{self.name} has no {attribute!r}, neither in its namespace nor as a kernel"
+            raise AttributeError(msg) from None
+        setattr(self, attribute, value)  # found directly from now on
+        return value
+
+    def __repr__(self) -> str:
+        return f"<backend {self.name}>"
+
+    # --- what is there ------------------------------------------------------------------------
+
+    def why_unavailable(self) -> str | None:
+        """What is missing for arrays of this backend to be made, or None if nothing is."""
+        return None
+
+    def is_available(self) -> bool:
+        """Whether arrays of this backend can be made on this machine."""
+        return self.why_unavailable() is None
+
+    def devices(self) -> list[Any]:
+        """The devices that arrays can live on."""
+        info = getattr(self.namespace, "__array_namespace_info__", None)
+        return [] if info is None else list(info().devices())
+
+    # --- dtypes -------------------------------------------------------------------------------
+
+    def is_inexact(self, dtype: Any) -> bool:
+        """Whether ``dtype`` is a real or complex floating-point type."""
+        known = self._inexact.get(dtype)
+        if known is None:
+            known = self._inexact[dtype] = bool(
+                self.isdtype(dtype, ("real floating", "complex floating"))
+            )
+        return known
+
+    def is_complex(self, dtype: Any) -> bool:
+        """Whether ``dtype`` is a complex floating-point type."""
+        known = self._complex.get(dtype)
+        if known is None:
+            known = self._complex[dtype] = bool(self.isdtype(dtype, "complex floating"))
+        return known
+
+    def cast(self, x: Array, dtype: Any) -> Array:
+        """``x`` with ``dtype``; a complex array loses its imaginary part for a real ``dtype``."""
+        if self.is_complex(x.dtype) and not self.is_complex(dtype):
+            x = self.real(x)
+        return x if x.dtype == dtype else self.astype(x, dtype)
+
+    # --- devices and memory -------------------------------------------------------------------
+
+    def device(self, x: Array) -> Any:
+        """The device that ``x`` lives on."""
+        return x.device
+
+    def to_device(self, x: Array, device: Any) -> Array:
+        """``x`` on ``device``, a device of this library."""
+        return x.to_device(device)
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        """The values of ``x`` as a NumPy array on the host."""
+        return np.from_dlpack(x)
+
+    def from_numpy(self, x: np.ndarray, device: Any = None) -> Array:
+        """The values of a NumPy array as an array of this library on ``device``."""
+        return self.asarray(x, device=device)
+
+    def copy(self, x: Array) -> Array:
+        """An array of the same values that shares no memory with ``x``."""
+        return self.asarray(x, copy=True) if self.mutable else x
+
+    def owned(self, table: dict[Any, Array], key: Any) -> Array:
+        """``table[key]`` if nobody but the table holds its memory, else a copy."""
+        return self.copy(table[key])
+
+    def add_into(self, a: Array, b: Array) -> Array:
+        """``a + b``, written into ``a`` where the library can. Use what it returns."""
+        return a + b
+
+    # --- kernels that the standard lacks ------------------------------------------------------
+
+    def get_item(self, x: Array, key: Any) -> Array:
+        """``x[key]``."""
+        return x[key]
+
+    def scatter_add(self, g: Array, key: Any, shape: tuple[int, ...]) -> Array:
+        """Zeros of ``shape`` with ``g`` added at ``key``; where ``key`` repeats, values add up."""
+        device = self.device(g)
+        if is_basic(key):
+            zeros = self.zeros(shape, dtype=g.dtype, device=device)
+            zeros[key] = g
+            return zeros
+        size = math.prod(shape)
+        positions = self.get_item(self.reshape(self.arange(size, device=device), shape), key)
+        flat = self.reshape(self.broadcast_to(g, positions.shape), (-1,))
+        return self.reshape(self.take_add(flat, self.reshape(positions, (-1,)), 0, (size,)), shape)
+
+    def take_add(self, g: Array, indices: Array, axis: int, shape: tuple[int, ...]) -> Array:
+        """Adjoint of ``take``: zeros of ``shape`` with ``g`` added at ``indices`` along ``axis``."""
+        n = shape[axis]
+        indices = self.where(indices < 0, indices + n, indices)
+        one_hot = indices[:, None] == self.arange(n, dtype=indices.dtype, device=self.device(g))
+        product = self.matmul(self.moveaxis(g, axis, -1), self.astype(one_hot, g.dtype))
+        return self.moveaxis(product, -1, axis)
+
+    def put_along_axis_add(
+        self, g: Array, indices: Array, axis: int, shape: tuple[int, ...]
+    ) -> Array:
+        """Adjoint of ``take_along_axis``: zeros of ``shape`` with ``g`` added at ``indices``."""
+        n = shape[axis]
+        g, indices = self.moveaxis(g, axis, -1), self.moveaxis(indices, axis, -1)
+        indices = self.where(indices < 0, indices + n, indices)
+        hit = indices[..., None] == self.arange(n, dtype=indices.dtype, device=self.device(g))
+        terms = self.where(hit, g[..., None], self.zeros_like(g)[..., None])
+        total = self.sum(terms, axis=-2)
+        # take_along_axis broadcasts the other dimensions
+        target = shape[:axis] + shape[axis + 1 :] + (n,)
+        if total.shape != target:
+            axes = tuple(i for i, m in enumerate(target) if m == 1 and total.shape[i] != 1)
+            total = self.sum(total, axis=axes, keepdims=True)
+        return self.moveaxis(total, -1, axis)
+
+    def xdivy(self, a: Array, b: Array) -> Array:
+        """``a / b``, and zero where ``a`` is zero, whatever ``b`` is."""
+        harmless = (a == 0) & ((b == 0) | (b != b))
+        return a / self.where(harmless, self.ones_like(b), b)
+
+    def check_labels(self, t: Array, classes: int) -> None:
+        """Raise IndexError unless all class numbers in ``t`` are from 0 to ``classes - 1``."""
+        if t.shape[0] and not bool(self.all((t >= 0) & (t < classes))):
+            bounds = int(self.min(t)), int(self.max(t))
+            msg = f"labels go from {bounds[0]} to {bounds[1]}, expected 0 to {classes - 1}"
+            raise IndexError(msg)
+
+    def erf(self, x: Array) -> Array:
+        """Error function of each element, to the precision of the dtype (Cody 1969)."""
+        size = self.abs(x)
+        small, large = size <= 0.46875, size > 4.0
+        one = self.ones_like(x)
+        near = self.where(small, x, 0 * one)
+        middle = self.where(small | large, one, size)
+        far = self.where(large, size, 5 * one)
+        square = far * far
+        tail = (1 / math.sqrt(math.pi) - _ratio(_ERFC_LARGE, 1 / square) / square) / far
+        complement = self.where(large, tail, _ratio(_ERFC_MIDDLE, middle))
+        far = self.where(small, one, self.minimum(size, 30 * one))
+        complement = complement * self.exp(-far * far)
+        outside = self.sign(x) * (1 - complement)
+        inside = near * _ratio(_ERF_SMALL, near * near)
+        result = self.where(small, inside, outside)
+        return self.where(self.isnan(x), x, result)
+
+    def pad(self, x: Array, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
+        """``x`` with ``before, after`` elements of ``value`` at the ends of each dimension."""
+        for axis, (before, after) in enumerate(widths):
+            parts = [x]
+            for width, place in ((before, 0), (after, 2)):
+                if width:
+                    shape = (*x.shape[:axis], width, *x.shape[axis + 1 :])
+                    edge = self.full(shape, value, dtype=x.dtype, device=self.device(x))
+                    parts.insert(place, edge)
+            if len(parts) > 1:
+                x = self.concat(parts, axis=axis)
+        return x
+
+    def einsum(self, subscripts: str, *arrays: Array) -> Array:
+        """Sum of products, ``subscripts`` explicit and without an ellipsis or a repeated index."""
+        inputs, output = subscripts.split("->")
+        terms = inputs.split(",")
+        letters = output + "".join(sorted(set("".join(terms)) - set(output)))
+        product = None
+        for term, x in zip(terms, arrays, strict=True):
+            order = sorted(range(len(term)), key=lambda i, t=term: letters.index(t[i]))  # type: ignore[misc]
+            x = self.permute_dims(x, tuple(order))
+            present = set(term)
+            x = x[tuple(slice(None) if c in present else None for c in letters)]
+            product = x if product is None else product * x
+        summed = tuple(range(len(output), len(letters)))
+        return self.sum(product, axis=summed) if summed else product
+
+
+def is_basic(key: Any) -> bool:
+    """Whether a key holds only integers, slices, ``...`` and None: no element is met twice."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return all(
+        part is None
+        or part is Ellipsis
+        or isinstance(part, slice)
+        or (isinstance(part, (int, np.integer)) and not isinstance(part, bool))
+        for part in parts
+    )
+
+
+LETTERS = string.ascii_letters

@@ -1,0 +1,97 @@
+"""CuPy on CUDA devices. Importing CuPy needs no device, so availability asks for one."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import numpy as np
+
+from .base import Backend, is_basic
+
+__all__ = ["CuPyBackend"]
+
+
+class CuPyBackend(Backend):
+    """CuPy arrays. A device is a number, or ``"cuda"`` and ``"cuda:1"``."""
+
+    def __init__(self) -> None:
+        import array_api_compat.cupy as compat
+        import cupy
+
+        super().__init__(compat, "cupy")
+        self.cupy = cupy
+
+    def why_unavailable(self) -> str | None:
+        try:
+            count = self.cupy.cuda.runtime.getDeviceCount()
+        except self.cupy.cuda.runtime.CUDARuntimeError as error:
+            return f"CuPy {self.cupy.__version__} is installed but finds no CUDA device: {error}"
+        return None if count else f"CuPy {self.cupy.__version__} is installed but finds no device"
+
+    def devices(self) -> list[Any]:
+        if not self.is_available():
+            return []
+        return [f"cuda:{i}" for i in range(self.cupy.cuda.runtime.getDeviceCount())]
+
+    def device(self, x: Any) -> Any:
+        return x.device
+
+    def _number(self, device: Any) -> int:
+        if isinstance(device, str):
+            kind, _, number = device.partition(":")
+            if kind not in ("cuda", "gpu") or (number and not number.isdigit()):
+                msg = f"cupy has devices 'cuda', 'cuda:0', 'cuda:1', ..., got {device!r}"
+                raise ValueError(msg)
+            return int(number or 0)
+        return int(getattr(device, "id", device))
+
+    def to_device(self, x: Any, device: Any) -> Any:
+        with self.cupy.cuda.Device(self._number(device)):
+            return self.cupy.asarray(x)
+
+    def to_numpy(self, x: Any) -> np.ndarray:
+        return self.cupy.asnumpy(x)
+
+    def from_numpy(self, x: np.ndarray, device: Any = None) -> Any:
+        where: Any = contextlib.nullcontext()
+        if device is not None:
+            where = self.cupy.cuda.Device(self._number(device))
+        with where:
+            return self.cupy.asarray(x)
+
+    def copy(self, x: Any) -> Any:
+        return x.copy()
+
+    def add_into(self, a: Any, b: Any) -> Any:
+        if a.dtype == b.dtype:
+            a += b
+            return a
+        return a + b
+
+    def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
+        zeros = self.cupy.zeros(shape, g.dtype)
+        if is_basic(key) or getattr(key, "dtype", None) == bool:
+            zeros[key] = g
+        else:
+            self.cupy.add.at(zeros, key, g)
+        return zeros
+
+    def take_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
+        zeros = self.cupy.zeros(shape, g.dtype)
+        self.cupy.add.at(zeros, (slice(None),) * axis + (indices,), g)
+        return zeros
+
+    def put_along_axis_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
+        return Backend.put_along_axis_add(self, g, indices, axis, shape)
+
+    def erf(self, x: Any) -> Any:
+        from cupyx.scipy.special import erf
+
+        return erf(x)
+
+    def pad(self, x: Any, widths: Any, value: float = 0.0) -> Any:
+        return self.cupy.pad(x, widths, constant_values=value)
+
+    def einsum(self, subscripts: str, *arrays: Any) -> Any:
+        return self.cupy.einsum(subscripts, *arrays)

@@ -1,0 +1,65 @@
+"""JAX arrays, also traced ones. They are immutable: every update is a new array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .base import Backend
+
+__all__ = ["JAXBackend"]
+
+
+class JAXBackend(Backend):
+    """JAX arrays."""
+
+    mutable = False
+
+    def __init__(self) -> None:
+        import jax
+        import jax.numpy as jnp
+
+        super().__init__(jnp, "jax")
+        self.jax = jax
+
+    def devices(self) -> list[Any]:
+        return list(self.jax.devices())
+
+    def device(self, x: Any) -> Any:
+        # a traced array has no device yet
+        return None if isinstance(x, self.jax.core.Tracer) else x.device
+
+    def to_device(self, x: Any, device: Any) -> Any:
+        return self.jax.device_put(x, self._device(device))
+
+    def _device(self, device: Any) -> Any:
+        if isinstance(device, str):
+            kind, _, number = device.partition(":")
+            return self.jax.devices(kind)[int(number or 0)]
+        return device
+
+    def to_numpy(self, x: Any) -> np.ndarray:
+        return np.array(x)
+
+    def from_numpy(self, x: np.ndarray, device: Any = None) -> Any:
+        return self.namespace.asarray(x, device=self._device(device))
+
+    def owned(self, table: dict[Any, Any], key: Any) -> Any:
+        return table[key]
+
+    def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
+        return self.namespace.zeros(shape, dtype=g.dtype, device=self.device(g)).at[key].add(g)
+
+    def check_labels(self, t: Any, classes: int) -> None:
+        if not isinstance(t, self.jax.core.Tracer):  # values are not known while tracing
+            super().check_labels(t, classes)
+
+    def take_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
+        return self.scatter_add(g, (slice(None),) * axis + (indices,), shape)
+
+    def erf(self, x: Any) -> Any:
+        return self.jax.scipy.special.erf(x)
+
+    def pad(self, x: Any, widths: Any, value: float = 0.0) -> Any:
+        return self.namespace.pad(x, widths, constant_values=value)

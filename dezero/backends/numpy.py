@@ -1,0 +1,129 @@
+"""NumPy on the CPU: the default backend."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import array_api_compat.numpy as compat
+import numpy as np
+
+from .base import Backend, is_basic
+
+__all__ = ["NumPyBackend"]
+
+# Where NumPy's own function does what the standard says, it is called without compat's wrapper.
+_NATIVE = (
+    "abs acos acosh add all any asin asinh atan atan2 atanh broadcast_to ceil concat conj cos cosh "
+    "divide equal exp expand_dims expm1 eye empty empty_like floor floor_divide full full_like "
+    "greater greater_equal hypot imag isfinite isinf isnan less less_equal log log10 log1p log2 "
+    "logaddexp logical_and logical_not logical_or logical_xor matmul max maximum mean min minimum "
+    "moveaxis multiply negative not_equal ones ones_like outer permute_dims positive pow prod real "
+    "reciprocal remainder roll sign signbit sin sinh sqrt square squeeze stack subtract take tan "
+    "tanh tensordot tile vecdot where zeros zeros_like einsum put_along_axis take_along_axis"
+).split()
+
+
+def _references(table: dict[Any, Any], key: Any) -> int:
+    return sys.getrefcount(table[key])
+
+
+# What a value counts that its table alone holds: it differs between versions of Python.
+_ALONE = _references({0: np.empty(1)}, 0)
+
+
+class NumPyBackend(Backend):
+    """NumPy arrays. Results of rank 0 may be NumPy scalars; ``Variable.data`` makes them arrays."""
+
+    def __init__(self) -> None:
+        super().__init__(compat, "numpy")
+        for name in _NATIVE:
+            if hasattr(np, name) and name not in NumPyBackend.__dict__:
+                setattr(self, name, getattr(np, name))
+
+    def device(self, x: Any) -> str:
+        return "cpu"
+
+    def devices(self) -> list[Any]:
+        return ["cpu"]
+
+    def to_device(self, x: Any, device: Any) -> Any:
+        if device != "cpu":
+            msg = f"numpy has the device 'cpu' only, got {device!r}"
+            raise ValueError(msg)
+        return x
+
+    def to_numpy(self, x: Any) -> np.ndarray:
+        return np.asarray(x)
+
+    def is_complex(self, dtype: Any) -> bool:
+        return dtype.kind == "c"
+
+    def is_inexact(self, dtype: Any) -> bool:
+        return dtype.kind in "fc" or (dtype.kind == "V" and dtype.name == "bfloat16")
+
+    def copy(self, x: Any) -> Any:
+        return np.array(x)
+
+    def owned(self, table: dict[Any, Any], key: Any) -> Any:
+        alone = _references(table, key) <= _ALONE
+        x = table[key]
+        if x.base is None and (alone or isinstance(x, np.generic)) and x.flags.writeable:
+            return x
+        return np.array(x)
+
+    def add_into(self, a: Any, b: Any) -> Any:
+        if isinstance(a, np.ndarray) and a.dtype == b.dtype:
+            a += b
+            return a
+        return a + b
+
+    def reshape(self, x: Any, shape: Any) -> Any:
+        return x.reshape(shape)
+
+    def matrix_transpose(self, x: Any) -> Any:
+        return x.swapaxes(-1, -2)
+
+    def sum(self, x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+        return np.add.reduce(x, axis=axis, dtype=dtype, keepdims=keepdims)
+
+    def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
+        zeros = np.zeros(shape, g.dtype)
+        parts = key if isinstance(key, tuple) else (key,)
+        masks_or_basic = all(is_basic(p) or getattr(p, "dtype", None) == bool for p in parts)
+        if masks_or_basic and sum(not is_basic(p) for p in parts) <= 1:
+            zeros[key] = g
+        else:
+            np.add.at(zeros, key, g)
+        return zeros
+
+    def take_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
+        zeros = np.zeros(shape, g.dtype)
+        np.add.at(zeros, (slice(None),) * axis + (indices,), g)
+        return zeros
+
+    def put_along_axis_add(
+        self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]
+    ) -> Any:
+        n = indices.shape[axis]
+        grid = np.ogrid[tuple(slice(m) for m in g.shape[:axis] + (n,) + g.shape[axis + 1 :])]
+        key = [
+            np.zeros_like(i) if m == 1 else i for i, m in zip(grid, shape, strict=True)
+        ]
+        key[axis] = indices
+        zeros = np.zeros(shape, g.dtype)
+        np.add.at(zeros, tuple(key), g)
+        return zeros
+
+    def xdivy(self, a: Any, b: Any) -> Any:
+        with np.errstate(invalid="ignore"):
+            quotient = a / b
+        if np.isnan(np.add.reduce(quotient, axis=None)):
+            return super().xdivy(a, b)
+        return quotient
+
+    def pad(self, x: Any, widths: Any, value: float = 0.0) -> Any:
+        return np.pad(x, widths, constant_values=value)
+
+    def einsum(self, subscripts: str, *arrays: Any) -> Any:
+        return np.einsum(subscripts, *arrays, optimize=len(arrays) > 2)

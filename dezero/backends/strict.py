@@ -1,0 +1,33 @@
+"""array-api-strict: the standard and nothing else, with devices that refuse hidden transfers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .base import Backend
+
+__all__ = ["StrictBackend"]
+
+
+class StrictBackend(Backend):
+    """array-api-strict. A device may be given by its name, such as ``"device1"``."""
+
+    def __init__(self) -> None:
+        import array_api_strict
+
+        super().__init__(array_api_strict, "strict")
+        self.strict = array_api_strict
+
+    def _device(self, device: Any) -> Any:
+        return self.strict.Device(device) if isinstance(device, str) else device
+
+    def to_device(self, x: Any, device: Any) -> Any:
+        return x.to_device(self._device(device))
+
+    def to_numpy(self, x: Any) -> np.ndarray:
+        return np.array(x.to_device(self.strict.Device("CPU_DEVICE"))._array)
+
+    def from_numpy(self, x: np.ndarray, device: Any = None) -> Any:
+        return self.asarray(np.array(x), device=self._device(device))

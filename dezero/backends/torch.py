@@ -1,0 +1,124 @@
+"""PyTorch tensors, on any of its devices. Its own autograd is not used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .base import Backend, is_basic
+
+__all__ = ["TorchBackend"]
+
+_TWO_ARGUMENTS = (
+    "atan2 copysign hypot logaddexp maximum minimum nextafter remainder floor_divide pow "
+    "equal not_equal less less_equal greater greater_equal"
+).split()
+
+
+class TorchBackend(Backend):
+    """PyTorch tensors."""
+
+    def __init__(self) -> None:
+        import array_api_compat.torch as compat
+        import torch
+
+        super().__init__(compat, "torch")
+        self.torch = torch
+        for name in _TWO_ARGUMENTS:
+            setattr(self, name, self._with_numbers(getattr(compat, name)))
+
+    def _with_numbers(self, function: Any) -> Any:
+        tensor, make = self.torch.Tensor, self.torch.as_tensor
+
+        def call(a: Any, b: Any) -> Any:
+            if not isinstance(a, tensor):
+                a = make(a, dtype=b.dtype, device=b.device)
+            elif not isinstance(b, tensor):
+                b = make(b, dtype=a.dtype, device=a.device)
+            return function(a, b)
+
+        return call
+
+    def devices(self) -> list[Any]:
+        gpus = self.torch.cuda.device_count() if self.torch.cuda.is_available() else 0
+        return ["cpu", *(f"cuda:{i}" for i in range(gpus))]
+
+    def to_device(self, x: Any, device: Any) -> Any:
+        return x.to(device)
+
+    def to_numpy(self, x: Any) -> np.ndarray:
+        return x.detach().cpu().resolve_conj().numpy()
+
+    def from_numpy(self, x: np.ndarray, device: Any = None) -> Any:
+        return self.torch.tensor(x, device=device)
+
+    def copy(self, x: Any) -> Any:
+        return x.clone(memory_format=self.torch.contiguous_format)
+
+    def add_into(self, a: Any, b: Any) -> Any:
+        return a.add_(b) if a.dtype == b.dtype else a + b
+
+    def _without_flips(self, x: Any, key: Any) -> tuple[Any, tuple[int, ...]]:
+        """``key`` with positive steps only, and the dimensions of the result to flip."""
+        parts = list(key) if isinstance(key, tuple) else [key]
+        if not any(isinstance(p, slice) and (p.step or 1) < 0 for p in parts):
+            return key, ()
+        used = sum(p is not None and p is not Ellipsis for p in parts)
+        if not any(p is Ellipsis for p in parts):
+            parts.append(Ellipsis)
+        result: list[Any] = []
+        flips, axis, out = [], 0, 0
+        for part in parts:
+            if part is Ellipsis:
+                axis += x.ndim - used
+                out += x.ndim - used
+            elif part is None:
+                out += 1
+            elif isinstance(part, slice):
+                if (part.step or 1) < 0:
+                    chosen = range(*part.indices(x.shape[axis]))
+                    flips.append(out)
+                    first = chosen[-1] if chosen else 0
+                    part = slice(first, chosen[0] + 1 if chosen else 0, -part.step)
+                axis, out = axis + 1, out + 1
+            else:
+                axis += 1
+            result.append(part)
+        return tuple(result), tuple(flips)
+
+    def get_item(self, x: Any, key: Any) -> Any:
+        if is_basic(key):
+            key, flips = self._without_flips(x, key)
+            y = x[key]
+            return self.torch.flip(y, flips) if flips else y
+        return x[key]
+
+    def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
+        zeros = self.torch.zeros(shape, dtype=g.dtype, device=g.device)
+        if is_basic(key):
+            key, flips = self._without_flips(zeros, key)
+            zeros[key] = self.torch.flip(g, flips) if flips else g
+            return zeros
+        size = zeros.numel()
+        positions = self.torch.arange(size, device=g.device).reshape(shape)[key]
+        flat = g.expand(positions.shape).reshape(-1)
+        return zeros.reshape(-1).index_add_(0, positions.reshape(-1), flat).reshape(shape)
+
+    def take_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
+        zeros = self.torch.zeros(shape, dtype=g.dtype, device=g.device)
+        indices = self.torch.where(indices < 0, indices + shape[axis], indices)
+        return zeros.index_add_(axis, indices, g)
+
+    def put_along_axis_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
+        if any(n != m for i, (n, m) in enumerate(zip(g.shape, shape, strict=True)) if i != axis):
+            return super().put_along_axis_add(g, indices, axis, shape)
+        zeros = self.torch.zeros(shape, dtype=g.dtype, device=g.device)
+        indices = self.torch.where(indices < 0, indices + shape[axis], indices)
+        return zeros.scatter_add_(axis, indices.expand(g.shape), g)
+
+    def erf(self, x: Any) -> Any:
+        return self.torch.special.erf(x)
+
+    def einsum(self, subscripts: str, *arrays: Any) -> Any:
+        return self.torch.einsum(subscripts, *arrays)

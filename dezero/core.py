@@ -1,0 +1,809 @@
+"""The engine: Variable, Function and the backward sweep.
+
+A Variable is a handle on an array. Where a gradient is wanted it also knows its node in the graph:
+a `Leaf`, or the Function that made it. Functions hold edges to the nodes before them, never to
+handles after them, so a graph is freed by reference counting alone. Figures and reasons are in
+docs/engine.md.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from .backends import Backend, backend_of, by_type, mixed, move
+from .config import recording, using_config
+
+__all__ = ["Function", "Parameter", "Variable", "as_array", "as_variable"]
+
+Array = Any
+
+
+class Leaf:
+    """The end of the graph at a Variable that no operation made."""
+
+    __slots__ = ("out", "watch")
+    rank = 0
+    edges: tuple[Any, ...] = ()
+
+    def __init__(self, handle: Variable) -> None:
+        self.out = ref(handle)
+        self.watch: Watch | None = None
+
+
+class Watch:
+    """What a node does with its gradient beside passing it on."""
+
+    __slots__ = ("hooks", "retained")
+
+    def __init__(self) -> None:
+        self.hooks: dict[int, Callable[[Variable], Any]] = {}
+        self.retained = False
+
+
+class Variable:
+    """An array whose operations are recorded, so that gradients can be asked for.
+
+    Args:
+        data: An array of any library with a backend, or None for one that comes later.
+        name: A name for pictures and messages.
+        requires_grad: Whether operations on it are recorded. False makes it a constant.
+
+    Attributes:
+        grad: The gradient, a Variable of the shape and dtype of the data, or None.
+        name: The name or None.
+
+    Raises:
+        TypeError: ``data`` is not an array, also for Python numbers and lists.
+
+    Example:
+        >>> import numpy as np
+        >>> x = Variable(np.array(3.0))
+        >>> y = x * x
+        >>> y.backward()
+        >>> x.grad
+        variable(6.0)
+    """
+
+    __slots__ = ("__weakref__", "_data", "_node", "grad", "name")
+    __array_priority__ = 200
+    __hash__ = object.__hash__
+
+    def __init__(self, data: Array, name: str | None = None, requires_grad: bool = True) -> None:
+        self.data = data
+        self.name = name
+        self.grad: Variable | None = None
+        self._node: Any = Leaf(self) if requires_grad else None
+
+    # --- the array ----------------------------------------------------------------------------
+
+    @property
+    def data(self) -> Array:
+        """The raw array. Assigning it leaves graphs that were recorded before as they are."""
+        data = self._data
+        if isinstance(data, np.generic):  # NumPy turns results of rank 0 into scalars
+            data = self._data = np.asarray(data)
+        return data
+
+    @data.setter
+    def data(self, data: Array) -> None:
+        if data is not None and by_type.get(data.__class__) is None:
+            if isinstance(data, Variable):
+                msg = f"{type(data)} is not supported, take its .data"
+                raise TypeError(msg)
+            backend_of(data)
+        if isinstance(data, np.generic):
+            msg = f"{type(data)} is not supported"
+            raise TypeError(msg)
+        self._data = data
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the dimensions."""
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        size = self._data.size
+        return size() if callable(size) else size  # PyTorch has a method of that name
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the array library."""
+        return self._data.dtype
+
+    @property
+    def device(self) -> Any:
+        """The device that the array lives on."""
+        return backend_of(self._data).device(self._data)
+
+    def _text(self) -> str:
+        data = self.data
+        if data is None:
+            return "None"
+        if isinstance(data, np.ndarray) or backend_of(data).name == "dask":
+            return str(data)
+        return str(backend_of(data).to_numpy(data))
+
+    def __repr__(self) -> str:
+        return "variable(" + self._text().replace("\n", "\n" + " " * 9) + ")"
+
+    def __str__(self) -> str:
+        return self._text()
+
+    def __format__(self, spec: str) -> str:
+        data = self.data
+        if not spec or data is None:
+            return format(self._text(), spec)
+        return format(backend_of(data).to_numpy(data)[()], spec)
+
+    def __reduce__(self) -> Any:  # pickle and deepcopy take the array, not the graph
+        state = {"name": self.name, **getattr(self, "__dict__", {})}
+        return _rebuilt, (type(self), self.data, self.requires_grad), state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for key, value in state.items():
+            setattr(self, key, value)
+
+    # --- the graph ----------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this Variable are recorded. Assignable for leaves."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if isinstance(self._node, (Function, Output)):
+            if wanted:
+                return
+            msg = "requires_grad of a computed Variable cannot be set to False, use detach()"
+            raise ValueError(msg)
+        if wanted != (self._node is not None):
+            self._node = Leaf(self) if wanted else None
+
+    @property
+    def creator(self) -> Function | None:
+        """The Function that made this Variable, or None. Assigning None unchains."""
+        node = self._node
+        node = node.function if isinstance(node, Output) else node
+        return node if isinstance(node, Function) else None
+
+    @creator.setter
+    def creator(self, function: Function | None) -> None:
+        if function is None:
+            self.unchain()
+        else:
+            self.set_creator(function)
+
+    @property
+    def generation(self) -> int:
+        """How many Functions lie behind, on the longest path."""
+        creator = self.creator
+        return 0 if creator is None else creator.generation + 1
+
+    def set_creator(self, function: Function) -> None:
+        """Make ``function`` the one whose output this Variable is."""
+        self._node = function
+        function.out = ref(self)
+
+    def unchain(self) -> None:
+        """Cut the graph behind this Variable: it is a leaf from now on."""
+        node = self._node
+        if isinstance(node, (Function, Output)):
+            node.cut()
+            self._node = Leaf(self)
+
+    def unchain_backward(self) -> None:
+        """Cut the graph behind everything that this Variable was computed from.
+
+        The Variable itself keeps its creator. Used to truncate backpropagation through time.
+        """
+        for node in newest_first([self._node])[1:]:
+            for handle in node.handles():
+                handle._node = Leaf(handle)
+            node.cut()
+
+    def detach(self) -> Variable:
+        """A constant that shares this Variable's array."""
+        return _handle(self._data, None)
+
+    def to(self, target: Any) -> Variable:
+        """This Variable in another array library or on another device; gradients flow back.
+
+        Args:
+            target: A backend's name (``"torch"``, ``"cupy"``, ``"torch:cuda:0"``), or a device of
+                the library that the array belongs to (``"cuda:1"``).
+
+        Returns:
+            A new Variable, or this one if it is already there.
+
+        Raises:
+            ValueError: There is no such backend or device.
+            ImportError: The library is not installed.
+            RuntimeError: It is installed, but has no device.
+
+        Example:
+            >>> import numpy as np
+            >>> Variable(np.ones(2)).to("numpy").shape
+            (2,)
+        """
+        if move(self._data, target) is self._data:
+            return self
+        return Move(target)(self)
+
+    def to_cpu(self) -> None:
+        """Move the data, in place, to NumPy on the host."""
+        if self._data is not None:
+            self._data = move(self.data, "numpy")
+
+    def to_gpu(self) -> None:
+        """Move the data, in place, to CuPy on the current device.
+
+        Raises:
+            ImportError, RuntimeError: There is no CuPy, or no device; the message says which.
+        """
+        if self._data is not None:
+            self._data = move(self.data, "cupy")
+
+    def cleargrad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def register_hook(self, hook: Callable[[Variable], Any]) -> Callable[[], None]:
+        """Let ``hook`` see the complete gradient of this Variable in every later sweep.
+
+        Args:
+            hook: Called with the gradient. What it returns, unless None, replaces the gradient.
+
+        Returns:
+            A function that removes the hook.
+
+        Raises:
+            RuntimeError: The Variable is a constant.
+
+        Example:
+            >>> import numpy as np
+            >>> x = Variable(np.array(1.0))
+            >>> remove = x.register_hook(lambda g: g * 10.0)
+            >>> (x * 2.0).backward()
+            >>> x.grad
+            variable(20.0)
+        """
+        if self._node is None:
+            msg = "register_hook: this Variable is a constant (requires_grad=False)"
+            raise RuntimeError(msg)
+        watch = self._node.watch = self._node.watch or Watch()
+        key = max(watch.hooks, default=-1) + 1
+        watch.hooks[key] = hook
+        return lambda: watch.hooks.pop(key, None) and None
+
+    def backward(
+        self,
+        retain_grad: bool = False,
+        create_graph: bool = False,
+        retain_graph: bool | None = None,
+    ) -> None:
+        """Add the gradient of this Variable to ``grad`` of every leaf that it depends on.
+
+        The sweep starts from ``grad`` if it is set, else from ones. Arrays that were kept for it
+        are released on the way unless the graph is retained.
+
+        Args:
+            retain_grad: Also write ``grad`` of Variables between here and the leaves.
+            create_graph: Record the sweep, so that gradients can be differentiated themselves.
+            retain_graph: Keep the arrays for another sweep; by default what ``create_graph`` is.
+
+        Raises:
+            RuntimeError: Nothing was recorded, or an earlier sweep released what this one needs.
+            ValueError: A Function gave a gradient of a wrong shape or number.
+
+        Example:
+            >>> import numpy as np
+            >>> x = Variable(np.array(2.0))
+            >>> y = x * x * x
+            >>> y.backward(create_graph=True)
+            >>> gx, x.grad = x.grad, None
+            >>> gx.backward()
+            >>> gx, x.grad
+            (variable(12.0), variable(12.0))
+        """
+        node = self._node
+        if node is None or node.rank == 0:
+            msg = "backward: this Variable was made by no operation, there is nothing to go back to"
+            if node is None:
+                msg = (
+                    "backward: this Variable has no graph. It was made under no_grad, detached, "
+                    "or computed from constants only (requires_grad=False)"
+                )
+            raise RuntimeError(msg)
+        keep = create_graph if retain_graph is None else retain_graph
+        retained: list[tuple[Variable, Any]] | None = [] if retain_grad else None
+        seed = seeded("backward", self, self.grad, create_graph)
+        leaves, owned = sweep([(node, seed)], create_graph, keep, retained=retained)
+        grads = []
+        for leaf in leaves:
+            handle = leaf.out()
+            if handle is not None:
+                grads.append((handle, _total(handle, leaves, leaf, leaf in owned, create_graph)))
+        for handle, g in retained or ():
+            if handle is not self or handle.grad is None:
+                g = _handle(g._data, g._node) if create_graph else _handle(copy.copy(g), None)
+                grads.append((handle, g))
+        if not retain_grad:
+            self.grad = None
+        for handle, g in grads:
+            handle.grad = g
+
+
+class Parameter(Variable):
+    """A Variable that a Layer collects and an optimizer updates."""
+
+
+def _rebuilt(cls: type[Variable], data: Array, requires_grad: bool) -> Variable:
+    variable = cls.__new__(cls)
+    Variable.__init__(variable, data, requires_grad=requires_grad)
+    return variable
+
+
+def _handle(data: Array, node: Any) -> Variable:
+    """A Variable on an existing node (None: a constant), without any check."""
+    variable = Variable.__new__(Variable)
+    variable._data = data
+    variable._node = node
+    variable.grad = variable.name = None
+    return variable
+
+
+def as_variable(x: Any) -> Variable:
+    """``x`` itself if it is a Variable, else a constant that holds it.
+
+    Example:
+        >>> as_variable(2.0)
+        variable(2.0)
+    """
+    return x if isinstance(x, Variable) else Variable(as_array(x), requires_grad=False)
+
+
+def as_array(x: Any, array_module: Any = np) -> Array:
+    """``x``, with Python and NumPy scalars made arrays of rank 0.
+
+    Example:
+        >>> as_array(1.0).shape
+        ()
+    """
+    if isinstance(x, (bool, int, float, complex, np.generic)):
+        return array_module.asarray(x)
+    return x
+
+
+def seeded(where: str, y: Variable, g: Any, create_graph: bool) -> Any:
+    """The gradient that a sweep starts with: ``g`` in ``y``'s dtype, or ones."""
+    xp = backend_of(y._data)
+    if g is None:
+        g = xp.ones_like(y._data)
+        return _handle(g, None) if create_graph else g
+    data = g._data if isinstance(g, Variable) else as_array(g, xp)
+    if backend_of(data) is not xp:
+        raise mixed(f"{where}: gradient and output", data, y._data)
+    if data.shape != y.shape:
+        msg = f"{where}: the gradient has shape {data.shape}, expected {y.shape} as the output"
+        raise ValueError(msg)
+    if create_graph:
+        g = g if isinstance(g, Variable) else _handle(data, None)
+        return g if data.dtype == y.dtype else g.astype(y.dtype)  # type: ignore[attr-defined]
+    return xp.cast(data, y.dtype)
+
+
+def _total(handle: Variable, leaves: Any, leaf: Leaf, owned: bool, create_graph: bool) -> Variable:
+    """What ``grad`` of a leaf becomes: memory that nothing else shares."""
+    old = handle.grad
+    if create_graph:
+        g = leaves[leaf]
+        if old is not None:
+            return old + g  # type: ignore[operator]
+        return _handle(backend_of(g._data).copy(g._data), g._node)
+    xp = by_type.get(leaves[leaf].__class__) or backend_of(leaves[leaf])
+    data = handle._data
+    if data is not None and data.shape != leaves[leaf].shape:
+        msg = f"backward: a gradient has shape {leaves[leaf].shape}, its Variable {data.shape}"
+        raise ValueError(msg)
+    if old is not None:
+        return _handle(old._data + leaves[leaf], None)
+    return _handle(leaves[leaf] if owned else xp.owned(leaves, leaf), None)
+
+
+# --- the sweep --------------------------------------------------------------------------------
+
+
+class Sweep(defaultdict[int, dict[Any, Any]]):
+    """Gradients that wait, by rank and node. It belongs to one call, so threads do not meet."""
+
+    __slots__ = ("owned", "record", "wanted")
+
+
+def accumulate(table: Sweep, bucket: dict[Any, Any], edge: Any, g: Any) -> None:
+    """Add ``g`` to the gradient that waits at ``edge``, in place only in memory made here."""
+    old = bucket[edge]
+    if table.record:
+        bucket[edge] = old + g
+    elif edge in table.owned:
+        del bucket[edge]
+        bucket[edge] = backend_of(old).add_into(old, g)
+    else:
+        bucket[edge] = old + g
+        table.owned.add(edge)
+
+
+def sweep(
+    seeds: Iterable[tuple[Any, Any]],
+    record: bool,
+    keep: bool,
+    wanted: set[Any] | None = None,
+    retained: list[tuple[Variable, Any]] | None = None,
+    targets: dict[Any, Any] | None = None,
+) -> tuple[dict[Any, Any], set[Any]]:
+    """Carry gradients from the seeds to the leaves, newest Functions first.
+
+    Args:
+        seeds: Pairs of a node and the gradient of its output.
+        record: Gradients are Variables and the sweep is recorded.
+        keep: Functions keep their saved arrays.
+        wanted: The nodes to go through; None means all.
+        retained: Receives pairs of a living handle and its gradient, for each node passed.
+        targets: Its keys are nodes; their gradients are put in as values.
+
+    Returns:
+        The gradients of the leaves, and the nodes whose gradient is memory of the sweep's own.
+    """
+    table = Sweep(dict)
+    table.record, table.wanted, table.owned = record, wanted, set()
+    leaves = table[0]
+    general = record or wanted is not None
+    for node, g in seeds:
+        bucket = table[node.rank]
+        if node in bucket:
+            accumulate(table, bucket, node, g)
+        else:
+            bucket[node] = g
+        data = g._data if record else g
+        general = general or backend_of(data).is_complex(data.dtype)
+    rank = max(table)
+    look = retained is not None or targets is not None
+    mode = using_config("enable_backprop", True) if record else None
+    if mode is not None:
+        mode.__enter__()
+    try:
+        while len(table) > 1:
+            bucket = table.pop(rank, None)  # type: ignore[assignment]
+            rank -= 1
+            if bucket is None:
+                continue
+            while bucket:
+                node, g = bucket.popitem()
+                if look or node.watch is not None:
+                    g = _observed(node, g, record, retained, targets)
+                if general:
+                    node.pull_general(g, table, keep)
+                elif node.pull(by_type.get(g.__class__), g, table, keep):
+                    general = True
+        for leaf in [leaf for leaf in leaves if look or leaf.watch is not None]:
+            leaves[leaf] = _observed(leaf, leaves[leaf], record, None, targets)
+    finally:
+        if mode is not None:
+            mode.__exit__()
+    return leaves, table.owned
+
+
+def _observed(node: Any, g: Any, record: bool, retained: Any, targets: Any) -> Any:
+    if g.__class__ is list:  # a Function of several outputs: each of them was observed
+        return g
+    watch = node.watch
+    if watch is not None:
+        for hook in list(watch.hooks.values()):
+            shape = g.shape
+            result = hook(g if record else _handle(g, None))
+            if result is not None:
+                g = as_variable(result) if record else as_array(_raw(result))
+                if g.shape != shape:
+                    msg = f"a gradient hook returned shape {g.shape}, expected {shape}"
+                    raise ValueError(msg)
+        if watch.retained and retained is None and node.rank:
+            watch.retained = False
+            for handle in node.handles():
+                handle.grad = None
+    if targets is not None and node in targets:
+        targets[node] = g
+    if retained is not None:
+        node.watch = node.watch or Watch()
+        node.watch.retained = True
+        retained.extend((handle, g) for handle in node.handles())
+    return g
+
+
+def _raw(x: Any) -> Any:
+    return x._data if isinstance(x, Variable) else x
+
+
+def newest_first(roots: Iterable[Any]) -> list[Any]:
+    """Functions behind ``roots`` and the roots themselves, each once, newest first."""
+    stack = [node for node in roots if node is not None and node.rank]
+    seen = set(stack)
+    for node in stack:
+        for edge in node.edges:
+            if edge.rank and edge not in seen:
+                seen.add(edge)
+                stack.append(edge)
+    return sorted(stack, key=lambda node: -node.rank)
+
+
+def between(roots: Iterable[Any], targets: Iterable[Any]) -> set[Any]:
+    """The nodes on a path from a root back to a target, both included."""
+    found = set(targets)
+    for node in reversed(newest_first(roots)):
+        if node not in found and any(edge in found for edge in node.edges):
+            found.add(node)
+    return found
+
+
+# --- functions --------------------------------------------------------------------------------
+
+
+class Output:
+    """One of several outputs of a Function, as a node of its own."""
+
+    __slots__ = ("function", "index", "out", "rank", "watch")
+
+    def __init__(self, function: Function, index: int, handle: Variable) -> None:
+        self.function: Function | None = function
+        self.index = index
+        self.rank = function.rank + 1
+        self.out = ref(handle)
+        self.watch: Watch | None = None
+
+    @property
+    def edges(self) -> tuple[Any, ...]:
+        return () if self.function is None else (self.function,)
+
+    def handles(self) -> Iterator[Variable]:
+        handle = self.out()
+        if handle is not None:
+            yield handle
+
+    def cut(self) -> None:
+        self.function = None
+
+    def pull_general(self, g: Any, table: Sweep, keep: bool) -> None:
+        function = self.function
+        if function is not None:
+            bucket = table[function.rank]
+            if function not in bucket:
+                bucket[function] = [None] * len(function.out)
+            bucket[function][self.index] = g
+
+    def pull(self, xp: Any, g: Any, table: Sweep, keep: bool) -> None:
+        self.pull_general(g, table, keep)
+
+
+class Function:
+    """A differentiable operation with state; subclass it and write ``forward`` and ``backward``.
+
+    ``forward(*arrays)`` gets raw arrays and returns one array or a tuple. ``backward(*gys)`` gets
+    the gradients of the outputs as Variables and returns those of the inputs, one or a tuple, None
+    where there is none; written with operations on Variables it can be differentiated again. In it
+    ``self.inputs`` are the Variables of the call, ``self.outputs`` weak references to the results.
+
+    Each call is a node of its own, also when one instance is called twice.
+
+    Raises:
+        ValueError: ``backward`` returned a wrong number of gradients, or a wrong shape.
+        TypeError: ``forward`` returned something that is not an array.
+
+    Example:
+        >>> import numpy as np
+        >>> class Square(Function):
+        ...     def forward(self, x):
+        ...         return x**2
+        ...     def backward(self, gy):
+        ...         (x,) = self.inputs
+        ...         return 2.0 * x * gy
+        >>> x = Variable(np.array(3.0))
+        >>> Square()(x).backward()
+        >>> x.grad
+        variable(6.0)
+    """
+
+    __slots__ = ("_edges", "_inputs", "_like", "out", "rank", "watch")
+
+    def forward(self, *arrays: Array) -> Any:
+        """Compute the outputs from raw arrays."""
+        msg = f"{type(self).__name__} has no forward"
+        raise NotImplementedError(msg)
+
+    def backward(self, *gys: Variable) -> Any:
+        """Compute the gradients of the inputs from those of the outputs."""
+        msg = f"{type(self).__name__} has no backward"
+        raise NotImplementedError(msg)
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Apply the function: one Variable, or a list of them if ``forward`` returned a tuple."""
+        node = copy.copy(self) if hasattr(self, "_edges") else self
+        arrays = [x for x in map(_raw, inputs) if by_type.get(x.__class__) is not None]
+        like = arrays[0].dtype if arrays and backend_of(arrays[0]).is_inexact(arrays[0].dtype) else None
+        handles = []
+        for x in inputs:
+            if like is not None and x.__class__ in (float, int):
+                x = backend_of(arrays[0]).asarray(x, dtype=like)
+            handles.append(as_variable(x))
+        name = type(self).__name__
+        for handle in handles[1:]:
+            if backend_of(handle._data) is not backend_of(handles[0]._data):
+                raise mixed(name, handles[0]._data, handle._data)
+        ys = node.forward(*[handle.data for handle in handles])
+        several = isinstance(ys, tuple)
+        results = []
+        for y in ys if several else (ys,):
+            y = as_array(_raw(y))
+            if by_type.get(y.__class__) is None:
+                try:
+                    backend_of(y)
+                except TypeError as error:
+                    msg = f"{name}.forward returned {type(y)}, expected an array"
+                    raise TypeError(msg) from error
+            results.append(_handle(y, None))
+        node._edges = edges = tuple(handle._node for handle in handles)
+        if recording() and any(edge is not None for edge in edges):
+            node._inputs = [_twin(handle) for handle in handles]
+            node._like = [(handle.shape, handle.dtype) for handle in handles]
+            node.rank = 1 + max(edge.rank for edge in edges if edge is not None)
+            node.watch = None
+            if several:
+                for i, y in enumerate(results):
+                    y._node = Output(node, i, y)
+                node.out = [(ref(y), y.shape, y.dtype) for y in results]
+            else:
+                results[0]._node = node
+                node.out = ref(results[0])
+        return results if several else results[0]
+
+    @property
+    def inputs(self) -> list[Variable]:
+        """The Variables that the function was called with."""
+        return [_living(twin) for twin in self._inputs]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Weak references to the results."""
+        if isinstance(self.out, list):
+            return [out[0] for out in self.out]
+        return [self.out]
+
+    @property
+    def generation(self) -> int:
+        """How many Functions lie behind this one, on the longest path."""
+        return self.rank - 1
+
+    @property
+    def edges(self) -> tuple[Any, ...]:
+        """The nodes that gradients go to."""
+        return tuple(edge for edge in self._edges if edge is not None)
+
+    def handles(self) -> Iterator[Variable]:
+        """The living results."""
+        for out in self.outputs:
+            handle = out()
+            if handle is not None:
+                yield handle
+
+    def cut(self) -> None:
+        """Forget the edges and what was saved: gradients end here."""
+        self._edges = ()
+        self._inputs = []
+
+    def pull(self, xp: Any, g: Any, table: Sweep, keep: bool) -> bool:
+        """Pass the gradient on to the inputs, from a sweep of raw and real arrays."""
+        self.pull_general(g, table, keep)
+        return any(backend_of(x._data).is_complex(x.dtype) for x in self._inputs)
+
+    def pull_general(self, g: Any, table: Sweep, keep: bool) -> None:
+        """Pass the gradient on to the inputs, from any sweep."""
+        gs = filled(self, g, table) if isinstance(g, list) else [g]
+        if not self._edges:
+            return
+        gys = [g if table.record else _handle(g, None) for g in gs]
+        xp = backend_of(gys[0]._data)
+        conjugate = xp.is_complex(gys[0].dtype)
+        if conjugate:
+            gys = [gy.conj() for gy in gys]  # type: ignore[attr-defined]
+        name = type(self).__name__
+        with using_config("enable_backprop", table.record):
+            gxs = self.backward(*gys)
+            gxs = gxs if isinstance(gxs, (tuple, list)) else (gxs,)
+            if len(gxs) != len(self._edges):
+                msg = f"{name}.backward returned {len(gxs)} gradients, expected {len(self._edges)}"
+                raise ValueError(msg)
+            for i, (edge, gx) in enumerate(zip(self._edges, gxs, strict=True)):
+                if edge is None or gx is None or not (table.wanted is None or edge in table.wanted):
+                    continue
+                gx = as_variable(gx)
+                gx = gx.conj() if conjugate else gx  # type: ignore[attr-defined]
+                deliver(table, edge, fitted(f"{name}.backward", i, gx, self._like[i], table.record))
+
+
+def deliver(table: Sweep, edge: Any, g: Any) -> None:
+    """Leave the gradient ``g`` at ``edge``."""
+    bucket = table[edge.rank]
+    if edge in bucket:
+        accumulate(table, bucket, edge, g)
+    else:
+        bucket[edge] = g
+
+
+def fitted(name: str, index: int, g: Variable, like: tuple[Any, Any], record: bool) -> Any:
+    """A gradient from outside, checked against its input's shape and given its dtype."""
+    shape, dtype = like
+    if g.shape != shape:
+        msg = f"{name}: gradient {index} has shape {g.shape}, expected {shape} as its input"
+        raise ValueError(msg)
+    xp = backend_of(g._data)
+    if g.dtype != dtype and xp.is_inexact(dtype) and xp.is_inexact(g.dtype):
+        if record:
+            g = g.real if xp.is_complex(g.dtype) and not xp.is_complex(dtype) else g  # type: ignore[attr-defined]
+            return g.astype(dtype)  # type: ignore[attr-defined]
+        return xp.cast(g._data, dtype)
+    return g if record else g._data
+
+
+def filled(node: Function, gs: list[Any], table: Sweep) -> list[Any]:
+    """The gradients of several outputs, zeros for those that nothing depends on."""
+    some = next(_raw(g) for g in gs if g is not None)
+    xp: Backend = backend_of(some)
+    for i, (_, shape, dtype) in enumerate(node.out):
+        if gs[i] is None:
+            zeros = xp.zeros(shape, dtype=dtype, device=xp.device(some))
+            gs[i] = _handle(zeros, None) if table.record else zeros
+    return gs
+
+
+def _twin(handle: Variable) -> Variable:
+    """What a node may hold of an input: never a leaf itself, whose grad may lead back here."""
+    if isinstance(handle._node, Leaf):
+        twin = _handle(handle._data, handle._node)
+        twin.name = handle.name
+        return twin
+    return handle
+
+
+def _living(twin: Variable) -> Variable:
+    handle = twin._node.out() if isinstance(twin._node, Leaf) else None
+    return handle if handle is not None and handle._data is twin._data else twin
+
+
+class Move(Function):
+    """An array in another library or on another device; its gradient comes back."""
+
+    def __init__(self, target: Any) -> None:
+        self.target = target
+
+    def forward(self, x: Array) -> Array:
+        xp = backend_of(x)
+        self.origin = (xp.name, xp.device(x))
+        return move(x, self.target)
+
+    def backward(self, gy: Variable) -> Variable:
+        name, device = self.origin
+        g = gy.to(name)
+        return g if g.device == device else g.to(device)
+
+

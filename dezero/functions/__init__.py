@@ -1,0 +1,13 @@
+"""Mathematics over arrays and Variables, by chapter of the Array API standard and then by use."""
+
+from .activation import *
+from .elementwise import *
+from .indexing import *
+from .linear_algebra import *
+from .loss import *
+from .manipulation import *
+from .random import *
+from .sorting import *
+from .statistical import *
+
+sub, mul, neg, div = subtract, multiply, negative, divide  # noqa: F405

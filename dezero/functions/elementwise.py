@@ -1,0 +1,564 @@
+"""Functions of each element, with the names of the Array API standard.
+
+At a kink the gradient is the mean of both sides' (``maximum`` of equals, ``abs`` at 0); steps
+(``floor``, ``sign``) have the gradient 0. Where a derivative is singular (``sqrt`` at 0, ``log``
+at 0), a gradient of 0 that arrives stays 0: ``where(x > 0, sqrt(x), 0)`` is finite everywhere.
+"""
+
+import math
+
+from ..config import recording
+from ..core import Variable, _handle
+from ..primitive import _common, _explained, elementwise, ops, primitive
+
+__all__ = [
+    "abs",
+    "acos",
+    "acosh",
+    "add",
+    "asin",
+    "asinh",
+    "astype",
+    "atan",
+    "atan2",
+    "atanh",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_left_shift",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "ceil",
+    "clip",
+    "conj",
+    "copysign",
+    "cos",
+    "cosh",
+    "divide",
+    "equal",
+    "erf",
+    "exp",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "greater",
+    "greater_equal",
+    "hypot",
+    "imag",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "less",
+    "less_equal",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logaddexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
+    "nextafter",
+    "not_equal",
+    "positive",
+    "pow",
+    "real",
+    "reciprocal",
+    "remainder",
+    "round",
+    "sign",
+    "signbit",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "subtract",
+    "tan",
+    "tanh",
+    "trunc",
+    "xdivy",
+]
+
+
+def constant(formula):
+    """A function whose results are constants: comparisons, tests, positions."""
+    name = formula.__name__
+
+    def function(*operands, **parameters):
+        operands = [x._data if isinstance(x, Variable) else x for x in operands]
+        xp = _common(name, tuple(operands))
+        try:
+            y = formula(xp, *operands, **parameters)
+        except Exception as error:
+            raise _explained(error, name, tuple(operands))
+        if isinstance(y, tuple):
+            return tuple(_handle(part, None) for part in y)
+        return _handle(y, None)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__, function.__module__ = formula.__doc__, formula.__module__
+    function.formula = formula
+    ops[name] = function
+    return function
+
+
+def _two(name, doc):
+    """A comparison or a logical function of two operands."""
+
+    def formula(xp, a, b):
+        return getattr(xp, name)(a, b)
+
+    formula.__name__, formula.__doc__, formula.__module__ = name, doc, __name__
+    return constant(formula)
+
+
+def _one(name, doc):
+    """A test of each element."""
+
+    def formula(xp, x):
+        return getattr(xp, name)(x)
+
+    formula.__name__, formula.__doc__, formula.__module__ = name, doc, __name__
+    return constant(formula)
+
+
+equal = _two("equal", "Whether ``a == b``, element by element. A constant.")
+not_equal = _two("not_equal", "Whether ``a != b``, element by element. A constant.")
+less = _two("less", "Whether ``a < b``, element by element. A constant.")
+less_equal = _two("less_equal", "Whether ``a <= b``, element by element. A constant.")
+greater = _two("greater", "Whether ``a > b``, element by element. A constant.")
+greater_equal = _two("greater_equal", "Whether ``a >= b``, element by element. A constant.")
+logical_and = _two("logical_and", "Whether both are true. A constant.")
+logical_or = _two("logical_or", "Whether one of both is true. A constant.")
+logical_xor = _two("logical_xor", "Whether exactly one is true. A constant.")
+bitwise_and = _two("bitwise_and", "Bits set in both integers. A constant.")
+bitwise_or = _two("bitwise_or", "Bits set in one of both integers. A constant.")
+bitwise_xor = _two("bitwise_xor", "Bits set in exactly one of both integers. A constant.")
+bitwise_left_shift = _two("bitwise_left_shift", "``a << b`` of integers. A constant.")
+bitwise_right_shift = _two("bitwise_right_shift", "``a >> b`` of integers. A constant.")
+bitwise_invert = _one("bitwise_invert", "The integer with every bit flipped. A constant.")
+logical_not = _one("logical_not", "Whether the element is false. A constant.")
+isfinite = _one("isfinite", "Whether the element is neither NaN nor infinite. A constant.")
+isinf = _one("isinf", "Whether the element is infinite. A constant.")
+isnan = _one("isnan", "Whether the element is NaN. A constant.")
+signbit = _one("signbit", "Whether the sign bit is set, as it is for -0.0. A constant.")
+
+
+# --- arithmetic -------------------------------------------------------------------------------
+
+
+@elementwise(lambda xp, g: g, lambda xp, g: g)
+def add(xp, a, b):
+    """Sum of ``a`` and ``b``, broadcast against each other."""
+    return a + b
+
+
+@elementwise(lambda xp, g: g, lambda xp, g: -g)
+def subtract(xp, a, b):
+    """Difference of ``a`` and ``b``, broadcast against each other."""
+    return a - b
+
+
+@elementwise(lambda xp, g, b: g * b, lambda xp, g, a: g * a)
+def multiply(xp, a, b):
+    """Product of ``a`` and ``b``, broadcast against each other."""
+    return a * b
+
+
+@elementwise(lambda xp, g, b: g / b, lambda xp, g, y, b: -g * y / b)
+def divide(xp, a, b):
+    """Quotient of ``a`` and ``b``, broadcast against each other."""
+    return a / b
+
+
+@elementwise(lambda xp, g, b: xp.xdivy(g, b), lambda xp, g, y, b: -xp.xdivy(g * y, b))
+def xdivy(xp, a, b):
+    """``a / b``, and 0 where ``a`` is 0, whatever ``b`` is, also 0 or NaN."""
+    return xp.xdivy(a, b)
+
+
+def _power_base(xp, g, a, b):
+    if isinstance(b, (int, float)):
+        if b >= 1:
+            return g * (b * a ** (b - 1))
+        if b == 0:
+            return xp.zeros_like(g)
+    return xp.xdivy(g * b, a ** (1.0 - b))
+
+
+def _power_exponent(xp, g, y, a, b):
+    if isinstance(a, (int, float)):
+        return g * y * math.log(a) if a > 0 else g * y * (0.0 if a == 0 else math.nan)
+    base = a
+    harmless = a == 0
+    if not xp.is_complex(a.dtype):
+        harmless = xp.logical_or(harmless, xp.logical_and(a < 0, g == 0))
+        y = xp.where(harmless, xp.zeros_like(y), y)
+    return g * y * xp.log(xp.where(harmless, xp.ones_like(base), base))
+
+
+@elementwise(_power_base, _power_exponent)
+def pow(xp, a, b):
+    """``a`` to the power ``b``, broadcast against each other.
+
+    At ``a = 0`` the gradient of ``b`` is 0, and that of ``a`` is infinite for ``0 < b < 1``.
+    """
+    return a**b
+
+
+@elementwise(lambda xp, g: -g)
+def negative(xp, x):
+    """``-x``."""
+    return -x
+
+
+@elementwise(lambda xp, g: g)
+def positive(xp, x):
+    """``+x``: the same values."""
+    return +x
+
+
+@elementwise(lambda xp, g, y: -g * y * y)
+def reciprocal(xp, x):
+    """``1 / x``."""
+    return 1.0 / x
+
+
+@elementwise(lambda xp, g, x: 2.0 * g * x)
+def square(xp, x):
+    """``x * x``."""
+    return x * x
+
+
+@elementwise(lambda xp, g, y: xp.xdivy(0.5 * g, y))
+def sqrt(xp, x):
+    """Square root. Its gradient at 0 is infinite, except where the gradient that arrives is 0."""
+    return xp.sqrt(x)
+
+
+@elementwise(
+    lambda xp, g, x, y: xp.xdivy(g * x, y) if xp.is_complex(x.dtype) else g * xp.sign(x),
+    conjugates=True,
+)
+def abs(xp, x):
+    """Absolute value. Its gradient at 0 is 0; of a complex number it is the direction ``x/|x|``."""
+    return xp.abs(x)
+
+
+@elementwise(lambda xp, g: xp.zeros_like(g), conjugates=True)
+def _real_sign(xp, x):
+    """Sign of a real number."""
+    return xp.sign(x)
+
+
+def sign(x):
+    """-1, 0 or 1 of each real element, with the gradient 0; ``x/|x|`` of a complex one."""
+    dtype = getattr(x, "dtype", None)
+    if dtype is not None:
+        raw = x._data if isinstance(x, Variable) else x
+        if _common("sign", (raw,)).is_complex(dtype):
+            return xdivy(x, abs(x))
+    return _real_sign(x)
+
+
+ops["sign"] = sign
+
+
+def _flat(name, doc):
+    """A step function: its gradient is 0."""
+
+    def formula(xp, x):
+        return getattr(xp, name)(x)
+
+    formula.__name__, formula.__doc__, formula.__module__ = name, doc, __name__
+    return elementwise(lambda xp, g: xp.zeros_like(g))(formula)
+
+
+floor = _flat("floor", "The largest integer not above ``x``. Its gradient is 0.")
+ceil = _flat("ceil", "The smallest integer not below ``x``. Its gradient is 0.")
+trunc = _flat("trunc", "The nearest integer towards 0. Its gradient is 0.")
+round = _flat("round", "The nearest integer, halves to the even one. Its gradient is 0.")
+
+
+def _zero(xp, g):
+    return xp.zeros_like(g)
+
+
+@elementwise(_zero, _zero)
+def floor_divide(xp, a, b):
+    """``a / b`` rounded down. Its gradient is 0."""
+    return a // b
+
+
+@elementwise(lambda xp, g: g, lambda xp, g, a, b: -g * xp.floor_divide(a, b))
+def remainder(xp, a, b):
+    """``a - b * floor(a / b)``, with the sign of ``b``."""
+    return a % b
+
+
+def _share(xp, g, first, second):
+    """``g`` where the first operand wins, half of it at a tie."""
+    return xp.where(first, g, xp.where(second, xp.zeros_like(g), 0.5 * g))
+
+
+@elementwise(
+    lambda xp, g, a, b: _share(xp, g, a > b, a < b), lambda xp, g, a, b: _share(xp, g, b > a, b < a)
+)
+def maximum(xp, a, b):
+    """The larger of both elements. Equal ones share the gradient."""
+    return xp.maximum(a, b)
+
+
+@elementwise(
+    lambda xp, g, a, b: _share(xp, g, a < b, a > b), lambda xp, g, a, b: _share(xp, g, b < a, b > a)
+)
+def minimum(xp, a, b):
+    """The smaller of both elements. Equal ones share the gradient."""
+    return xp.minimum(a, b)
+
+
+def _inside(xp, g, x, min, max):
+    outside = x != x
+    outside = outside if min is None else xp.logical_or(outside, x < min)
+    outside = outside if max is None else xp.logical_or(outside, x > max)
+    return xp.where(outside, xp.zeros_like(g), g)
+
+
+def _below(xp, g, x, min, max):
+    hit = x < min if max is None else xp.logical_and(x < min, min <= max)
+    return xp.where(hit, g, xp.zeros_like(g))
+
+
+@elementwise(
+    _inside,
+    _below,
+    lambda xp, g, y, x, max: xp.where(x > max, g, xp.zeros_like(g)),
+)
+def clip(xp, x, min=None, max=None):
+    """``x`` limited to ``min .. max``; the bounds belong to the inside. None: no bound."""
+    return xp.clip(x, min, max)
+
+
+@elementwise(
+    lambda xp, g, a, b: g * xp.copysign(xp.ones_like(g), a) * xp.copysign(xp.ones_like(g), b),
+    _zero,
+)
+def copysign(xp, a, b):
+    """``|a|`` with the sign of ``b``."""
+    return xp.copysign(a, b)
+
+
+@elementwise(lambda xp, g: g, _zero)
+def nextafter(xp, a, b):
+    """The next number after ``a`` in the direction of ``b``."""
+    return xp.nextafter(a, b)
+
+
+@elementwise(lambda xp, g, y, a: xp.xdivy(g * a, y), lambda xp, g, y, b: xp.xdivy(g * b, y))
+def hypot(xp, a, b):
+    """``sqrt(a*a + b*b)`` without overflow."""
+    return xp.hypot(a, b)
+
+
+# --- exponentials and logarithms --------------------------------------------------------------
+
+
+@elementwise(lambda xp, g, y: g * y)
+def exp(xp, x):
+    """``e`` to the power ``x``."""
+    return xp.exp(x)
+
+
+@elementwise(lambda xp, g, y: g * (y + 1.0))
+def expm1(xp, x):
+    """``exp(x) - 1``, exact near 0."""
+    return xp.expm1(x)
+
+
+@elementwise(lambda xp, g, x: xp.xdivy(g, x))
+def log(xp, x):
+    """Natural logarithm."""
+    return xp.log(x)
+
+
+@elementwise(lambda xp, g, x: xp.xdivy(g, 1.0 + x))
+def log1p(xp, x):
+    """``log(1 + x)``, exact near 0."""
+    return xp.log1p(x)
+
+
+@elementwise(lambda xp, g, x: xp.xdivy(g, x * math.log(2.0)))
+def log2(xp, x):
+    """Logarithm to the base 2."""
+    return xp.log2(x)
+
+
+@elementwise(lambda xp, g, x: xp.xdivy(g, x * math.log(10.0)))
+def log10(xp, x):
+    """Logarithm to the base 10."""
+    return xp.log10(x)
+
+
+@elementwise(lambda xp, g, y, a: g * xp.exp(a - y), lambda xp, g, y, b: g * xp.exp(b - y))
+def logaddexp(xp, a, b):
+    """``log(exp(a) + exp(b))`` without overflow."""
+    return xp.logaddexp(a, b)
+
+
+# --- trigonometry, angles in radians ----------------------------------------------------------
+
+
+@elementwise(lambda xp, g, x: g * xp.cos(x))
+def sin(xp, x):
+    """Sine of an angle in radians."""
+    return xp.sin(x)
+
+
+@elementwise(lambda xp, g, x: -g * xp.sin(x))
+def cos(xp, x):
+    """Cosine of an angle in radians."""
+    return xp.cos(x)
+
+
+@elementwise(lambda xp, g, y: g * (1.0 + y * y))
+def tan(xp, x):
+    """Tangent of an angle in radians."""
+    return xp.tan(x)
+
+
+@elementwise(lambda xp, g, x: xp.xdivy(g, xp.sqrt(1.0 - x * x)))
+def asin(xp, x):
+    """Angle in radians whose sine is ``x``."""
+    return xp.asin(x)
+
+
+@elementwise(lambda xp, g, x: -xp.xdivy(g, xp.sqrt(1.0 - x * x)))
+def acos(xp, x):
+    """Angle in radians whose cosine is ``x``."""
+    return xp.acos(x)
+
+
+@elementwise(lambda xp, g, x: g / (1.0 + x * x))
+def atan(xp, x):
+    """Angle in radians whose tangent is ``x``."""
+    return xp.atan(x)
+
+
+@elementwise(
+    lambda xp, g, a, b: xp.xdivy(g * b, a * a + b * b),
+    lambda xp, g, a, b: -xp.xdivy(g * a, a * a + b * b),
+)
+def atan2(xp, a, b):
+    """Angle in radians of the point with height ``a`` and width ``b``."""
+    return xp.atan2(a, b)
+
+
+@elementwise(lambda xp, g, x: g * xp.cosh(x))
+def sinh(xp, x):
+    """Hyperbolic sine."""
+    return xp.sinh(x)
+
+
+@elementwise(lambda xp, g, x: g * xp.sinh(x))
+def cosh(xp, x):
+    """Hyperbolic cosine."""
+    return xp.cosh(x)
+
+
+@elementwise(lambda xp, g, y: g * (1.0 - y * y))
+def tanh(xp, x):
+    """Hyperbolic tangent."""
+    return xp.tanh(x)
+
+
+@elementwise(lambda xp, g, x: g / xp.sqrt(x * x + 1.0))
+def asinh(xp, x):
+    """Inverse hyperbolic sine."""
+    return xp.asinh(x)
+
+
+@elementwise(lambda xp, g, x: xp.xdivy(g, xp.sqrt(x - 1.0) * xp.sqrt(x + 1.0)))
+def acosh(xp, x):
+    """Inverse hyperbolic cosine."""
+    return xp.acosh(x)
+
+
+@elementwise(lambda xp, g, x: xp.xdivy(g, 1.0 - x * x))
+def atanh(xp, x):
+    """Inverse hyperbolic tangent."""
+    return xp.atanh(x)
+
+
+@elementwise(lambda xp, g, x: g * (2.0 / math.sqrt(math.pi)) * xp.exp(-x * x))
+def erf(xp, x):
+    """Error function."""
+    return xp.erf(x)
+
+
+# --- complex numbers and dtypes ---------------------------------------------------------------
+
+
+@primitive(lambda xp, g, x_dtype: xp.cast(g, x_dtype), conjugates=True)
+def _cast(xp, x, dtype):
+    """``x`` with another floating dtype."""
+    return xp.cast(x, dtype) if xp.is_complex(x.dtype) else xp.astype(x, dtype)
+
+
+def astype(x, dtype):
+    """``x`` with ``dtype``. Integers and booleans have no gradient: such results are constants."""
+    raw = x._data if isinstance(x, Variable) else x
+    xp = _common("astype", (raw,))
+    if raw.dtype == dtype:
+        return x if isinstance(x, Variable) else _handle(raw, None)
+    if not xp.is_inexact(dtype) or not recording():
+        return _handle(xp.astype(raw, dtype), None)
+    return _cast(x, dtype)
+
+
+ops["astype"] = astype
+
+
+@elementwise(lambda xp, g: xp.conj(g), conjugates=True)
+def _conj(xp, x):
+    """Complex conjugate of a complex array."""
+    return xp.conj(x)
+
+
+@elementwise(lambda xp, g, x_dtype: xp.astype(g, x_dtype), conjugates=True)
+def _real(xp, x):
+    """Real part of a complex array."""
+    return xp.real(x)
+
+
+@elementwise(lambda xp, g, x_dtype: xp.astype(g, x_dtype) * 1j, conjugates=True)
+def _imag(xp, x):
+    """Imaginary part of a complex array."""
+    return xp.imag(x)
+
+
+def _is_complex(x):
+    raw = x._data if isinstance(x, Variable) else x
+    return _common("complex", (raw,)).is_complex(raw.dtype)
+
+
+def conj(x):
+    """Complex conjugate; a real array as it is."""
+    return _conj(x) if _is_complex(x) else positive(x)
+
+
+def real(x):
+    """Real part; a real array as it is."""
+    return _real(x) if _is_complex(x) else positive(x)
+
+
+def imag(x):
+    """Imaginary part; zeros for a real array."""
+    return _imag(x) if _is_complex(x) else 0.0 * positive(x)
+
+
+ops["conj"], ops["real"], ops["imag"] = conj, real, imag

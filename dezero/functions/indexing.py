@@ -1,0 +1,108 @@
+"""Elements by their places: ``x[key]``, ``take``, ``take_along_axis`` and what is adjoint to them."""
+
+from ..core import Variable
+from ..primitive import elementwise, ops, primitive
+
+__all__ = ["get_item", "scatter_add", "take", "take_along_axis", "where"]
+
+
+def _plain(key):
+    """A key with arrays in place of Variables."""
+    if isinstance(key, Variable):
+        return key.data
+    if isinstance(key, tuple):
+        return tuple(_plain(part) for part in key)
+    return key
+
+
+@primitive(lambda xp, g, key, x_shape: xp.scatter_add(g, key, x_shape))
+def _get_item(xp, x, key):
+    """``x[key]``."""
+    return xp.get_item(x, key)
+
+
+def get_item(x, key):
+    """``x[key]`` for integers, slices, ``...``, None, integer arrays and masks.
+
+    Where an integer array names an element twice, its gradients add up.
+
+    Example:
+        >>> import numpy as np
+        >>> x = Variable(np.array([1.0, 2.0]))
+        >>> get_item(x, np.array([0, 0, 1])).sum().backward()
+        >>> x.grad
+        variable([2. 1.])
+    """
+    return _get_item(x, _plain(key))
+
+
+@primitive(lambda xp, g, key: xp.get_item(g, key))
+def _scatter_add(xp, x, key, shape):
+    """Zeros with ``x`` added at ``key``."""
+    return xp.scatter_add(x, key, shape)
+
+
+def scatter_add(x, key, shape):
+    """Zeros of ``shape`` with ``x`` added at ``key``; where ``key`` repeats, values add up."""
+    return _scatter_add(x, _plain(key), tuple(shape))
+
+
+ops["get_item"], ops["scatter_add"] = get_item, scatter_add
+
+
+@primitive(lambda xp, g, indices, axis, x_shape: xp.take_add(g, indices, axis, x_shape), None)
+def _take(xp, x, indices, axis):
+    """Elements of ``x`` at ``indices`` along ``axis``."""
+    return xp.take(x, indices, axis=axis)
+
+
+def take(x, indices, axis=None):
+    """The elements at the one-dimensional ``indices`` along ``axis``; None: ``x`` has one dimension."""
+    if axis is None:
+        if x.ndim != 1:
+            msg = f"take: axis is needed for an array of {x.ndim} dimensions"
+            raise ValueError(msg)
+        axis = 0
+    if not -x.ndim <= axis < x.ndim:
+        msg = f"take: axis {axis} is out of range for an array of {x.ndim} dimensions"
+        raise IndexError(msg)
+    return _take(x, indices, axis % x.ndim)
+
+
+@primitive(lambda xp, g, indices, axis: xp.take(g, indices, axis=axis), None)
+def take_add(xp, x, indices, axis, shape):
+    """Adjoint of `take`: zeros of ``shape`` with ``x`` added at ``indices`` along ``axis``."""
+    return xp.take_add(x, indices, axis, shape)
+
+
+ops["take"] = take
+
+
+@primitive(
+    lambda xp, g, indices, axis, x_shape: xp.put_along_axis_add(
+        g, indices, axis % len(x_shape), x_shape
+    ),
+    None,
+)
+def take_along_axis(xp, x, indices, axis=-1):
+    """For each place, the element of ``x`` that ``indices`` names along ``axis``.
+
+    ``indices`` has as many dimensions as ``x``; those other than ``axis`` are broadcast.
+    """
+    return xp.take_along_axis(x, indices, axis=axis)
+
+
+@primitive(lambda xp, g, indices, axis: xp.take_along_axis(g, indices, axis=axis), None)
+def put_along_axis_add(xp, x, indices, axis, shape):
+    """Adjoint of `take_along_axis`: zeros of ``shape`` with ``x`` added at ``indices``."""
+    return xp.put_along_axis_add(x, indices, axis, shape)
+
+
+@elementwise(
+    None,
+    lambda xp, g, condition: xp.where(condition, g, xp.zeros_like(g)),
+    lambda xp, g, condition: xp.where(condition, xp.zeros_like(g), g),
+)
+def where(xp, condition, a, b):
+    """``a`` where ``condition`` holds, else ``b``, all broadcast against each other."""
+    return xp.where(condition, a, b)

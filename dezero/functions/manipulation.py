@@ -1,0 +1,304 @@
+"""Functions that change the shape or the order of elements, by the names of the standard."""
+
+import math
+
+from ..backends import backend_of, normalized_axes
+from ..core import Variable, as_variable
+from ..primitive import ops, primitive, variadic
+from .indexing import take
+
+__all__ = [
+    "broadcast_arrays",
+    "broadcast_to",
+    "concat",
+    "expand_dims",
+    "flatten",
+    "flip",
+    "matrix_transpose",
+    "moveaxis",
+    "pad",
+    "permute_dims",
+    "repeat",
+    "reshape",
+    "roll",
+    "split",
+    "squeeze",
+    "stack",
+    "sum_to",
+    "tile",
+    "transpose",
+    "unstack",
+]
+
+
+@primitive(lambda xp, g, x_shape: xp.reshape(g, x_shape))
+def _reshape(xp, x, shape):
+    """The elements of ``x`` in another shape."""
+    return xp.reshape(x, shape)
+
+
+def reshape(x, shape):
+    """The elements of ``x`` in ``shape``; one length may be -1, it is what remains.
+
+    Example:
+        >>> import numpy as np
+        >>> reshape(np.arange(6.0), (2, -1)).shape
+        (2, 3)
+    """
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if isinstance(x, Variable) and x.shape == shape:
+        return x
+    return _reshape(x, shape)
+
+
+ops["reshape"] = reshape
+
+
+@primitive(lambda xp, g, axes: xp.permute_dims(g, _inverse(axes)))
+def permute_dims(xp, x, axes):
+    """``x`` with its dimensions in the order ``axes``."""
+    return xp.permute_dims(x, axes)
+
+
+def _inverse(axes):
+    axes = normalized_axes(tuple(axes), len(axes))
+    return tuple(axes.index(i) for i in range(len(axes)))
+
+
+def transpose(x, axes=None):
+    """``x`` with its dimensions in the order ``axes``, by default reversed."""
+    ndim = x.ndim
+    return permute_dims(x, tuple(range(ndim))[::-1] if axes is None else tuple(axes))
+
+
+@primitive(lambda xp, g: xp.matrix_transpose(g))
+def matrix_transpose(xp, x):
+    """``x`` with its last two dimensions exchanged."""
+    return xp.matrix_transpose(x)
+
+
+def moveaxis(x, source, destination):
+    """``x`` with the dimensions ``source`` moved to the places ``destination``."""
+    source, destination = normalized_axes(source, x.ndim), normalized_axes(destination, x.ndim)
+    rest = iter(i for i in range(x.ndim) if i not in source)
+    place = dict(zip(destination, source, strict=True))
+    return permute_dims(x, tuple(place[i] if i in place else next(rest) for i in range(x.ndim)))
+
+
+ops["moveaxis"] = moveaxis
+
+
+@primitive(lambda xp, g, x_shape: xp.reshape(g, x_shape))
+def expand_dims(xp, x, axis):
+    """``x`` with a dimension of length 1 at ``axis``; a negative one counts from the new end."""
+    return xp.expand_dims(x, axis=axis)
+
+
+@primitive(lambda xp, g, x_shape: xp.reshape(g, x_shape))
+def _squeeze(xp, x, axis):
+    """``x`` without dimensions of length 1."""
+    return xp.squeeze(x, axis=axis)
+
+
+def squeeze(x, axis=None):
+    """``x`` without the dimensions ``axis`` of length 1, by default without all of them."""
+    if axis is None:
+        axis = tuple(i for i, n in enumerate(x.shape) if n == 1)
+    return _squeeze(x, axis)
+
+
+ops["squeeze"] = squeeze
+
+
+def flatten(x):
+    """``x`` as a matrix: the first dimension stays, the others become one."""
+    return reshape(x, (x.shape[0], math.prod(x.shape[1:])))
+
+
+def _sum_to(xp, x, shape):
+    lead = x.ndim - len(shape)
+    short = tuple(i + lead for i, n in enumerate(shape) if n == 1 != x.shape[i + lead])
+    axes = tuple(range(lead)) + short
+    y = xp.sum(x, axis=axes, keepdims=True) if axes else x
+    return xp.reshape(y, shape) if lead else y
+
+
+@primitive(lambda xp, g, x_shape: _sum_to(xp, g, x_shape))
+def broadcast_to(xp, x, shape):
+    """``x`` repeated along dimensions of length 1, and new leading ones, to ``shape``."""
+    return xp.broadcast_to(x, shape)
+
+
+@primitive(lambda xp, g, x_shape: xp.broadcast_to(g, x_shape))
+def sum_to(xp, x, shape):
+    """``x`` summed over the dimensions along which ``shape`` would be broadcast to its shape."""
+    lead = x.ndim - len(shape)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(shape, x.shape[lead:], strict=True)):
+        msg = f"sum_to: shape {tuple(shape)} cannot be broadcast to {x.shape}"
+        raise ValueError(msg)
+    return _sum_to(xp, x, tuple(shape))
+
+
+def broadcast_arrays(*arrays):
+    """All arrays in their common shape, as a list.
+
+    Raises:
+        ValueError: There is none.
+    """
+    shapes = [x.shape for x in arrays]
+    ndim = max(map(len, shapes), default=0)
+    common = [1] * ndim
+    for shape in shapes:
+        for i, n in enumerate(shape, ndim - len(shape)):
+            if n != 1:
+                if common[i] not in (1, n):
+                    msg = f"broadcast_arrays: shapes {shapes} have no common shape"
+                    raise ValueError(msg)
+                common[i] = n
+    return [broadcast_to(x, tuple(common)) for x in arrays]
+
+
+def _cut(g, shapes, axis):
+    """``g`` in pieces along ``axis``."""
+    lead, start, parts = (slice(None),) * axis, 0, []
+    for shape in shapes:
+        parts.append(g[(*lead, slice(start, start + shape[axis]))])
+        start += shape[axis]
+    return parts
+
+
+def _concat_rule(xp, g, shapes, axis):
+    if axis is None:
+        flat = [(math.prod(s),) for s in shapes]
+        return [xp.reshape(p, s) for p, s in zip(_cut(g, flat, 0), shapes, strict=True)]
+    return _cut(g, shapes, axis % len(shapes[0]))
+
+
+@variadic(_concat_rule)
+def concat(xp, arrays, axis=0):
+    """The arrays one after the other along ``axis``; None: each made flat first."""
+    return xp.concat(arrays, axis=axis)
+
+
+def _stack_rule(xp, g, shapes, axis):
+    lead = (slice(None),) * (axis % (len(shapes[0]) + 1))
+    return [g[(*lead, i)] for i in range(len(shapes))]
+
+
+@variadic(_stack_rule)
+def stack(xp, arrays, axis=0):
+    """The arrays, all of one shape, along a new dimension at ``axis``."""
+    return xp.stack(arrays, axis=axis)
+
+
+@primitive(lambda xp, g, axis: xp.stack(g, axis=axis), several=True)
+def unstack(xp, x, axis=0):
+    """The parts of ``x`` along ``axis``, as a list of arrays without that dimension."""
+    lead = (slice(None),) * normalized_axes(axis, x.ndim)[0]
+    return tuple(x[(*lead, i)] for i in range(x.shape[len(lead)]))
+
+
+@primitive(lambda xp, g, axis: xp.concat(g, axis=axis), several=True)
+def _split(xp, x, ends, axis):
+    """Pieces of ``x`` along ``axis``."""
+    lead = (slice(None),) * axis
+    starts = (0, *ends)
+    return tuple(x[(*lead, slice(a, b))] for a, b in zip(starts, (*ends, None), strict=True))
+
+
+def split(x, sections, axis=0):
+    """Pieces of ``x`` along ``axis``, as a list.
+
+    Args:
+        x: An array.
+        sections: How many pieces of equal length, or the indices before which to cut.
+        axis: The dimension to cut.
+
+    Raises:
+        ValueError: The length is not a multiple of ``sections``.
+    """
+    axis = normalized_axes(axis, x.ndim)[0]
+    n = x.shape[axis]
+    if isinstance(sections, int):
+        if sections < 1 or n % sections:
+            msg = f"split: length {n} of axis {axis} is no multiple of {sections}"
+            raise ValueError(msg)
+        sections = range(n // sections, n, n // sections)
+    ends = tuple(min(n, max(0, i + n if i < 0 else i)) for i in sections)
+    return _split(x, ends, axis)
+
+
+ops["split"] = split
+
+
+@primitive(lambda xp, g, axis: xp.flip(g, axis=axis))
+def flip(xp, x, axis=None):
+    """``x`` in reverse order along ``axis`` (an integer or a tuple), by default along all."""
+    return xp.flip(x, axis=axis)
+
+
+def _roll_rule(xp, g, shift, axis):
+    back = tuple(-s for s in shift) if isinstance(shift, tuple) else -shift
+    return xp.roll(g, back, axis=axis)
+
+
+@primitive(_roll_rule)
+def roll(xp, x, shift, axis=None):
+    """``x`` with elements moved ``shift`` places along ``axis``, those from the end at the start."""
+    return xp.roll(x, shift, axis=axis)
+
+
+def repeat(x, repeats, axis=None):
+    """Each element ``repeats`` times along ``axis``, by default of the flat array.
+
+    ``repeats`` is an integer, or an integer array with one number for each element.
+    """
+    x = as_variable(x)
+    if axis is None:
+        x, axis = reshape(x, (-1,)), 0
+    xp = backend_of(x._data)
+    numbers = xp.arange(x.shape[axis], device=xp.device(x._data))
+    repeats = repeats._data if isinstance(repeats, Variable) else repeats
+    return take(x, xp.repeat(numbers, repeats), axis=axis)
+
+
+def tile(x, repetitions):
+    """``x`` laid side by side, ``repetitions[i]`` times along dimension ``i``."""
+    x = as_variable(x)
+    reps = (repetitions,) if isinstance(repetitions, int) else tuple(repetitions)
+    ndim = max(len(reps), x.ndim)
+    reps = (1,) * (ndim - len(reps)) + reps
+    shape = (1,) * (ndim - x.ndim) + x.shape
+    apart = reshape(x, tuple(m for n in shape for m in (1, n)))
+    spread = tuple(m for r, n in zip(reps, shape, strict=True) for m in (r, n))
+    return reshape(broadcast_to(apart, spread), tuple(r * n for r, n in zip(reps, shape, strict=True)))
+
+
+ops["repeat"], ops["tile"] = repeat, tile
+
+
+def _pad_rule(xp, g, x_shape, widths):
+    return g[tuple(slice(a, a + n) for (a, _), n in zip(widths, x_shape, strict=True))]
+
+
+@primitive(_pad_rule)
+def _pad(xp, x, widths, value):
+    """``x`` with a border."""
+    return xp.pad(x, widths, value)
+
+
+def pad(x, widths, value=0.0):
+    """``x`` with a border of ``value``.
+
+    Args:
+        x: An array.
+        widths: One number for everywhere, or a pair (before, after) for each dimension.
+        value: A number.
+    """
+    if isinstance(widths, int):
+        widths = ((widths, widths),) * x.ndim
+    widths = tuple((int(a), int(b)) for a, b in widths)
+    if len(widths) != x.ndim or min((n for pair in widths for n in pair), default=0) < 0:
+        msg = f"pad: expected {x.ndim} pairs of numbers not below 0, got {widths}"
+        raise ValueError(msg)
+    return _pad(x, widths, value)

@@ -1,0 +1,219 @@
+"""Operators and methods of Variable, in one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import functions as F
+from .backends import backend_of
+from .core import Variable
+from .primitive import namespace_of, ops
+
+__all__ = ["setup_variable"]
+
+
+def _reflected(function: Any) -> Any:
+    def reflected(self: Variable, other: Any) -> Any:
+        return function(other, self)
+
+    return reflected
+
+
+_BINARY = {
+    "add": F.add,
+    "sub": F.subtract,
+    "mul": F.multiply,
+    "truediv": F.divide,
+    "floordiv": F.floor_divide,
+    "mod": F.remainder,
+    "pow": F.pow,
+    "matmul": F.matmul,
+    "and": F.bitwise_and,
+    "or": F.bitwise_or,
+    "xor": F.bitwise_xor,
+    "lshift": F.bitwise_left_shift,
+    "rshift": F.bitwise_right_shift,
+}
+_COMPARISONS = {
+    "eq": F.equal,
+    "ne": F.not_equal,
+    "lt": F.less,
+    "le": F.less_equal,
+    "gt": F.greater,
+    "ge": F.greater_equal,
+}
+_UNARY = {"neg": F.negative, "pos": F.positive, "abs": F.abs, "invert": F.bitwise_invert}
+_METHODS = {
+    "dot": F.matmul,
+    "matmul": F.matmul,
+    "sum": F.sum,
+    "mean": F.mean,
+    "var": F.var,
+    "std": F.std,
+    "prod": F.prod,
+    "max": F.max,
+    "min": F.min,
+    "argmax": F.argmax,
+    "argmin": F.argmin,
+    "all": F.all,
+    "any": F.any,
+    "astype": F.astype,
+    "squeeze": F.squeeze,
+    "conj": F.conj,
+}
+
+
+def _reshape(self: Variable, *shape: Any) -> Variable:
+    """`functions.reshape`; the shape as one tuple or as several integers."""
+    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+        shape = tuple(shape[0])
+    return F.reshape(self, shape)
+
+
+def _transpose(self: Variable, *axes: Any) -> Variable:
+    """`functions.transpose`; the axes as one tuple or as several integers, none to reverse."""
+    if len(axes) == 1 and (isinstance(axes[0], (tuple, list)) or axes[0] is None):
+        axes = () if axes[0] is None else tuple(axes[0])
+    return F.transpose(self, axes or None)
+
+
+def _flatten(self: Variable) -> Variable:
+    """All elements in one dimension."""
+    return F.reshape(self, (-1,))
+
+
+def _host(self: Variable, what: str) -> np.ndarray:
+    """The values on the host, unless that would lose a gradient without a word."""
+    data = self.data
+    if data is None:
+        msg = f"{what}: the Variable holds no array"
+        raise TypeError(msg)
+    xp = backend_of(data)
+    if self.requires_grad and xp.is_inexact(data.dtype):
+        msg = (
+            f"{what} would lose the gradient of a Variable with requires_grad=True. "
+            "Take .data, or .detach() first"
+        )
+        raise TypeError(msg)
+    return xp.to_numpy(data)
+
+
+def _array(self: Variable, dtype: Any = None, copy: Any = None) -> np.ndarray:
+    return np.array(_host(self, "conversion to a NumPy array"), dtype=dtype, copy=copy)
+
+
+def _number(kind: type) -> Any:
+    def convert(self: Variable) -> Any:
+        value = _host(self, f"{kind.__name__}()")
+        if value.size != 1:
+            msg = f"{kind.__name__}() needs one element, got shape {value.shape}"
+            raise TypeError(msg)
+        return kind(value.reshape(())[()])
+
+    return convert
+
+
+def _bool(self: Variable) -> bool:
+    if self.size != 1:
+        msg = f"the truth of an array of shape {self.shape} is ambiguous, use any() or all()"
+        raise ValueError(msg)
+    return bool(backend_of(self._data).to_numpy(self.data).reshape(())[()])
+
+
+def _index(self: Variable) -> int:
+    value = _host(self, "an index")
+    if value.ndim or value.dtype.kind not in "iu":
+        msg = f"only an integer of rank 0 is an index, got {value.dtype} of shape {value.shape}"
+        raise TypeError(msg)
+    return int(value)
+
+
+def _item(self: Variable) -> Any:
+    """The only element as a Python number, without its gradient."""
+    return backend_of(self._data).to_numpy(self.data).item()
+
+
+def _len(self: Variable) -> int:
+    if not self.shape:
+        msg = "len() of a Variable of rank 0"
+        raise TypeError(msg)
+    return self.shape[0]
+
+
+def _iterate(self: Variable) -> Any:
+    return iter(F.unstack(self, 0)) if self.shape else iter(F.get_item(self, 0))
+
+
+def _namespace(self: Variable, api_version: str | None = None) -> Any:
+    """The differentiable namespace over this Variable's array library."""
+    return namespace_of(backend_of(self._data))
+
+
+_UFUNCS = {
+    "absolute": "abs",
+    "arccos": "acos",
+    "arccosh": "acosh",
+    "arcsin": "asin",
+    "arcsinh": "asinh",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arctanh": "atanh",
+    "bitwise_or": "bitwise_or",
+    "conjugate": "conj",
+    "invert": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
+    "power": "pow",
+    "right_shift": "bitwise_right_shift",
+    "rint": "round",
+    "true_divide": "divide",
+}
+
+
+def _array_ufunc(self: Variable, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """``np.sin(v)`` and ``array * v`` are this package's functions."""
+    function = ops.get(_UFUNCS.get(ufunc.__name__, ufunc.__name__))
+    if method != "__call__" or kwargs or function is None:
+        how = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        msg = f"np.{how} of a Variable is not differentiable here; use dezero.functions, or .data"
+        raise TypeError(msg)
+    return function(*inputs)
+
+
+def setup_variable() -> None:
+    """Attach the operators and methods to Variable. Importing dezero does it."""
+    for name, function in _BINARY.items():
+        setattr(Variable, f"__{name}__", function)
+        setattr(Variable, f"__r{name}__", _reflected(function))
+    for name, function in _COMPARISONS.items():
+        setattr(Variable, f"__{name}__", function)
+    for name, function in _UNARY.items():
+        setattr(Variable, f"__{name}__", function)
+    for name, function in _METHODS.items():
+        setattr(Variable, name, function)
+    for name, kind in {"float": float, "int": int, "complex": complex}.items():
+        setattr(Variable, f"__{name}__", _number(kind))
+    attributes = {
+        "__getitem__": F.get_item,
+        "__len__": _len,
+        "__iter__": _iterate,
+        "__bool__": _bool,
+        "__index__": _index,
+        "__array__": _array,
+        "__array_ufunc__": _array_ufunc,
+        "__array_namespace__": _namespace,
+        "item": _item,
+        "reshape": _reshape,
+        "transpose": _transpose,
+        "flatten": _flatten,
+        "T": property(F.transpose, doc="The dimensions reversed."),
+        "mT": property(F.matrix_transpose, doc="The last two dimensions exchanged."),
+        "real": property(F.real, doc="The real part."),
+        "imag": property(F.imag, doc="The imaginary part."),
+    }
+    for name, attribute in attributes.items():
+        setattr(Variable, name, attribute)
+
+
+setup_variable()

@@ -1,0 +1,618 @@
+"""A formula and its derivative rules become a Function and the function that records it.
+
+``@elementwise(rule, ...)`` and ``@primitive(rule, ...)`` decorate a formula over a namespace
+``xp``; there is one rule for each leading operand. A rule asks by name for what it needs: ``g``
+(the gradient of the output), ``y`` (the output), operands and parameters by their names, and
+``<operand>_shape``. Only what some rule names is kept.
+
+The recorder and the pull of each primitive are written as source on its first call: no ``*args``,
+no dict, no loop on the hot path.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from .backends import Backend, backend_of, by_type, device_of, mixed, numpy_backend
+from .config import recording
+from .core import Function, Output, Sweep, Variable, _handle, accumulate, deliver, filled
+
+__all__ = ["elementwise", "ops", "primitive", "variadic"]
+
+ops: dict[str, Callable[..., Any]] = {}
+"""Every differentiable function by name: what a rule finds in ``xp`` when a sweep is recorded."""
+
+
+class _Released:
+    def __repr__(self) -> str:
+        return "released"
+
+
+RELEASED = _Released()
+_Rule = Callable[..., Any] | None
+_new = object.__new__
+
+
+class Recorded:
+    """The namespace of a recorded sweep: names of the standard, over Variables of one backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        value = ops.get(name)
+        if value is None:
+            value = getattr(self.backend, name)
+        setattr(self, name, value)
+        return value
+
+    def cast(self, x: Variable, dtype: Any) -> Variable:
+        """``x`` with ``dtype``, without its imaginary part if ``dtype`` is real."""
+        if self.backend.is_complex(x.dtype) and not self.backend.is_complex(dtype):
+            x = self.real(x)
+        return x if x.dtype == dtype else self.astype(x, dtype)
+
+
+_recorded: dict[Backend, Recorded] = {}
+
+
+def namespace_of(backend: Backend) -> Recorded:
+    """The differentiable namespace over ``backend``."""
+    if backend not in _recorded:
+        _recorded[backend] = Recorded(backend)
+    return _recorded[backend]
+
+
+# --- what generated code calls off the hot path -------------------------------------------------
+
+
+def _resolve(name: str, *operands: Any) -> list[Backend | None]:
+    """The backends of operands of which at least one has a type not seen before."""
+    found: list[Backend | None] = []
+    for x in operands:
+        try:
+            found.append(None if x.__class__ in by_type and not by_type[x.__class__] else backend_of(x))
+        except TypeError:
+            msg = f"{name}: {type(x)} is not an array, a number or a Variable"
+            raise TypeError(msg) from None
+    return found
+
+
+def _common(name: str, operands: tuple[Any, ...]) -> Backend:
+    """The one backend of all operands; the default one if all are numbers."""
+    xp = None
+    first = None
+    for x, found in zip(operands, _resolve(name, *operands), strict=True):
+        if xp is None:
+            xp, first = found, x
+        elif found is not None and found is not xp:
+            raise mixed(name, first, x)
+    return xp or numpy_backend
+
+
+def _number(name: str, operand: str, x: Any) -> Any:
+    """A Python number as an array of the default backend."""
+    if x is None:
+        msg = f"{name}: {operand} is None or a Variable without data, expected an array"
+        raise TypeError(msg)
+    return np.asarray(x)
+
+
+def _short(x: Any) -> str:
+    """An operand as messages show it, such as ``float32[2,3]``."""
+    dtype = str(getattr(x, "dtype", type(x).__name__)).rpartition(".")[2]
+    shape = getattr(x, "shape", None)
+    return dtype if shape is None else f"{dtype}[{','.join(map(str, shape))}]"
+
+
+def _explained(error: Exception, name: str, operands: tuple[Any, ...]) -> Exception:
+    """``error`` with the operation and its operands, or a clearer one for mixed devices."""
+    arrays = [x for x in operands if by_type.get(x.__class__) is not None]
+    for x in arrays[1:]:
+        if device_of(x) != device_of(arrays[0]):
+            return mixed(name, arrays[0], x)
+    error.add_note(f"in {name}({', '.join(map(_short, operands))})")
+    return error
+
+
+def _like(xp: Backend, x: Any, y: Any) -> tuple[Any, Any] | None:
+    """What a gradient of ``y``'s shape and dtype must become for ``x``; None if that is the same."""
+    dtype = x.dtype if x.dtype != y.dtype and xp.is_inexact(x.dtype) else None
+    return (x.shape, dtype) if dtype is not None or x.shape != y.shape else None
+
+
+def _fit(xp: Any, g: Any, like: tuple[Any, Any]) -> Any:
+    """``g`` summed over the dimensions that were broadcast, in the dtype of the operand."""
+    shape, dtype = like
+    if g.shape != shape:
+        lead = g.ndim - len(shape)
+        axes = (*range(lead), *(lead + i for i, n in enumerate(shape) if n == 1 != g.shape[lead + i]))
+        g = xp.sum(g, axis=axes, keepdims=True) if axes else g
+        g = xp.reshape(g, shape) if lead else g
+    return g if dtype is None or dtype == g.dtype else xp.cast(g, dtype)
+
+
+def _checked(xp: Any, g: Any, like: tuple[Any, Any], name: str, operand: str, broadcast: bool) -> Any:
+    """As `_fit`, for rules from outside dezero: a wrong shape is an error that names them."""
+    shape, dtype = like
+    missing = g.ndim - len(shape)
+    ends = g.shape[max(missing, 0) :]
+    if g.shape != shape and not (
+        broadcast and missing >= 0 and all(n in (1, m) for n, m in zip(shape, ends, strict=True))
+    ):
+        msg = f"{name}: the rule for {operand!r} gave a gradient of shape {g.shape}, expected {shape}"
+        raise ValueError(msg)
+    return _fit(xp, g, like)
+
+
+def _released(node: Function) -> RuntimeError:
+    return RuntimeError(
+        f"backward: {type(node).__name__} needs arrays that an earlier backward() released. "
+        "Call that one with retain_graph=True or create_graph=True"
+    )
+
+
+def _outputs(node: Function, ys: tuple[Any, ...]) -> list[Variable]:
+    handles = [_handle(y, None) for y in ys]
+    for i, handle in enumerate(handles):
+        handle._node = Output(node, i, handle)
+    node.out = [(ref(v), v.shape, v.dtype) for v in handles]
+    return handles
+
+
+class Node(Function):
+    """One executed primitive."""
+
+    __slots__ = ()
+    names: tuple[str, ...] = ()
+    saved: tuple[str, ...] = ()
+
+    @property
+    def edges(self) -> tuple[Any, ...]:
+        return tuple(e for e in [getattr(self, "e_" + n) for n in self.names] if e is not None)
+
+    @property
+    def inputs(self) -> list[Variable]:
+        """The inputs: the living handle, else a new one with the array if it was kept."""
+        result = []
+        for name in self.names:
+            edge = getattr(self, "e_" + name)
+            handle = edge.out() if edge is not None and edge.out.__class__ is ref else None
+            if handle is None:
+                data = getattr(self, "v_" + name, None)
+                handle = _handle(None if data is RELEASED else data, edge)
+            result.append(handle)
+        return result
+
+    def cut(self) -> None:
+        for name in self.names:
+            setattr(self, "e_" + name, None)
+        for name in self.saved:
+            setattr(self, name, RELEASED)
+
+
+class _Writer:
+    """The source of one primitive's recorder and pulls."""
+
+    def __init__(self, formula: Any, rules: tuple[_Rule, ...], broadcasts: bool, own: bool) -> None:
+        code = formula.__code__
+        count = code.co_argcount + code.co_kwonlyargcount
+        self.name = formula.__name__
+        self.parameters = code.co_varnames[1:count]
+        self.operands = self.parameters[: len(rules)]
+        self.rules, self.broadcasts, self.own = rules, broadcasts, own
+        self.needs = [_argument_names(rule) if rule else () for rule in rules]
+        self.rest = self.parameters[len(rules) :]
+        facts = [o + fact for o in self.operands for fact in ("_shape", "_dtype")]
+        known = {"g", "y", *self.parameters, *facts}
+        for names in self.needs:
+            if unknown := set(names[1:]) - known:
+                msg = f"{self.name}: a rule asks for {', '.join(sorted(unknown))}, which is none of "
+                raise TypeError(msg + ", ".join(sorted(known)))
+        asked = dict.fromkeys(n for names in self.needs for n in names[1:] if n != "g")
+        self.saved = tuple(asked)
+        self.checks = not own
+        self.fits = [
+            rule is not None and (not own or len(rules) > 1) for rule in rules
+        ]
+
+    def slots(self) -> list[str]:
+        edges = ["e_" + o for o, rule in zip(self.operands, self.rules, strict=True) if rule]
+        likes = ["l_" + o for o, fits in zip(self.operands, self.fits, strict=True) if fits]
+        return [*edges, *likes, *("v_" + n for n in self.saved)]
+
+    def differentiable(self) -> list[str]:
+        return [o for o, rule in zip(self.operands, self.rules, strict=True) if rule]
+
+    def recorder(self, signature: str, several: bool) -> str:
+        name, operands = self.name, self.operands
+        edges = ["e_" + o for o in self.differentiable()]
+        w = [f"def {name}({signature}):"]
+        for o in operands:
+            w += [f" if isinstance({o}, Variable):"]
+            w += [f"  e_{o} = {o}._node"] if "e_" + o in edges else []
+            w += [f"  {o} = {o}._data"]
+            w += [" else:", f"  e_{o} = None"] if "e_" + o in edges else []
+        everything = ", ".join(operands)
+        if len(operands) == 1:
+            w += [" try:", f"  xp = by_type[{everything}.__class__]", " except KeyError:"]
+            w += [f"  xp, = resolve('{name}', {everything})"]
+        elif len(operands) == 2:
+            a, b = operands
+            w += [" try:", f"  xp = by_type[{a}.__class__]", f"  xb = by_type[{b}.__class__]"]
+            w += [" except KeyError:", f"  xp, xb = resolve('{name}', {everything})"]
+            w += [" arrays = xp is xb", " if not arrays:", "  if xp is None: xp = xb"]
+            w += [f"  elif xb is not None: raise mixed('{name}', {everything})"]
+        else:
+            w += [f" xp = common('{name}', ({everything},))"]
+        w += [" if xp is None:", f"  {operands[0]} = number('{name}', '{operands[0]}', {operands[0]})"]
+        w += ["  xp = default"]
+        rest = "".join(f", {p}={p}" for p in self.rest)
+        w += [" try:", f"  y = formula(xp, {everything}{rest})", " except Exception as error:"]
+        w += [f"  raise explained(error, '{name}', ({everything},))"]
+        silent = " and ".join(f"{e} is None" for e in edges)
+        if several:
+            w += [f" if ({silent}) or not recording(): return [handle(v, None) for v in y]"]
+        else:
+            w += [" v = new(Variable)", " v._data = y", " v.grad = v.name = None"]
+            w += [f" if ({silent}) or not recording():", "  v._node = None", "  return v"]
+        w += [" node = new(Node)", " node.watch = None"]
+        if len(edges) == 1:
+            w += [f" node.rank = {edges[0]}.rank + 1"]
+        else:
+            w += [" rank = 0"]
+            for e in edges:
+                w += [f" if {e} is not None and {e}.rank > rank: rank = {e}.rank"]
+            w += [" node.rank = rank + 1"]
+        w += [f" node.{e} = {e}" for e in edges]
+        w += self._keep(edges)
+        w += self._likes()
+        if several:
+            return "\n".join([*w, " return outputs(node, y)"])
+        return "\n".join([*w, " v._node = node", " node.out = ref(v)", " return v"])
+
+    def _keep(self, edges: list[str]) -> list[str]:
+        w = []
+        for saved in self.saved:
+            fact = saved[-6:] if saved[-6:] in ("_shape", "_dtype") else ""
+            value = f"{saved[:-6]}.{fact[1:]}" if fact else saved
+            users = [
+                "e_" + o
+                for o, names in zip(self.operands, self.needs, strict=True)
+                if saved in names
+            ]
+            if fact:
+                edge = f"e_{saved[:-6]}"
+                w += [f" node.v_{saved} = None if {edge} is None else {value}"] if len(edges) > 1 else [f" node.v_{saved} = {value}"]
+            elif saved in self.rest or len(users) == len(edges):
+                w += [f" node.v_{saved} = {value}"]
+            else:
+                used = " or ".join(f"{e} is not None" for e in users)
+                w += [f" node.v_{saved} = {value} if {used} else None"]
+        return w
+
+    def _likes(self) -> list[str]:
+        likes = [o for o, fits in zip(self.operands, self.fits, strict=True) if fits]
+        if not likes:
+            return []
+        if self.checks or not self.broadcasts:
+            return [
+                f" node.l_{o} = None if e_{o} is None else ({o}.shape, {o}.dtype)" for o in likes
+            ]
+        found = [f"node.l_{o} = None if e_{o} is None else like(xp, {o}, y)" for o in likes]
+        if len(self.operands) != 2:
+            return [" " + line for line in found]
+        a, b = self.operands
+        same = f"({a}.__class__ is float64 is {b}.__class__)"
+        w = [f" {' = '.join('node.l_' + o for o in likes)} = None", " if arrays:"]
+        w += [f"  if not {same} and ({a}.dtype is not {b}.dtype or {a}.shape != {b}.shape):"]
+        w += ["   " + line for line in found]
+        w += [f" elif complex is {a}.__class__ or complex is {b}.__class__:"]
+        return w + ["  " + line for line in found]
+
+    def pull(self, general: bool, gate: bool, several: bool) -> str:
+        """The source of a pull: for raw, real arrays; or, if ``general``, for any sweep."""
+        w = ["def pull_general(self, g, table, keep):" if general else "def pull(self, xp, g, table, keep):"]
+        if general:
+            if several:
+                w += [" g = filled(self, g, table)"]
+            one = "g[0]" if several else "g"
+            w += [" record, wanted = table.record, table.wanted"]
+            w += [f" raw = {one}._data if record else {one}", " xp = backend_of(raw)"]
+            w += [f" conjugate = {not gate and not several} and xp.is_complex(raw.dtype)"]
+            w += [" if record: xp = namespace_of(xp)", " if conjugate: g = xp.conj(g)"]
+        elif several:
+            w += [" g = filled(self, g, table)", " xp = backend_of(g[0])"]
+        w += [f" v_{n} = self.v_{n}" for n in self.saved]
+        arrays = [n for n in self.saved if n == "y" or n in self.operands]
+        if arrays:
+            w += [" if not keep: " + " = ".join(f"self.v_{n}" for n in arrays) + " = RELEASED"]
+        if not general and gate:
+            w += [" complex_now = False"]
+        for o, rule, names, fits in zip(self.operands, self.rules, self.needs, self.fits, strict=True):
+            if rule is not None:
+                w += self._one(o, names, fits, general, gate)
+        return "\n".join([*w, " return complex_now" if gate and not general else ""])
+
+    def _one(self, o: str, names: tuple[str, ...], fits: bool, general: bool, gate: bool) -> list[str]:
+        wanted = f" and (wanted is None or e_{o} in wanted)" if general else ""
+        w = [f" e_{o} = self.e_{o}", f" if e_{o} is not None{wanted}:"]
+        for n in names[1:]:
+            if n == "y" or n in self.operands:
+                w += [f"  if v_{n} is RELEASED: raise released(self)"]
+                if general:
+                    edge = "self" if n == "y" else f"self.e_{n}" if n in self.differentiable() else "None"
+                    w += [f"  w_{n} = handle(v_{n}, {edge}) if record and {edge} is not None else v_{n}"]
+        prefix = "w_" if general else "v_"
+        arguments = [
+            n if n == "g" else (prefix if n == "y" or n in self.operands else "v_") + n
+            for n in names[1:]
+        ]
+        w += [f"  d = rule_{o}(xp, {', '.join(arguments)})"]
+        if general:
+            w += ["  if conjugate: d = xp.conj(d)"]
+        if self.checks:
+            w += [f"  d = checked(xp, d, self.l_{o}, '{self.name}', '{o}', {self.broadcasts})"]
+        elif fits:
+            w += [f"  if self.l_{o} is not None: d = fit(xp, d, self.l_{o})"]
+        if gate and not general:
+            w += ["  complex_now = complex_now or xp.is_complex(d.dtype)"]
+        w += [f"  bucket = table[e_{o}.rank]"]
+        w += [f"  if e_{o} in bucket: accumulate(table, bucket, e_{o}, d)"]
+        return [*w, f"  else: bucket[e_{o}] = d"]
+
+
+def _argument_names(rule: Any) -> tuple[str, ...]:
+    return rule.__code__.co_varnames[: rule.__code__.co_argcount]
+
+
+def _stub(*args: Any, **kwargs: Any) -> Any:
+    return write()(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
+
+
+def _signature(formula: Any) -> str:
+    code, defaults = formula.__code__, formula.__defaults__ or ()
+    names = list(code.co_varnames[1 : code.co_argcount])
+    plain = len(names) - len(defaults)
+    words = [n if i < plain else f"{n}=default_{n}" for i, n in enumerate(names)]
+    keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    if keywords:
+        given = formula.__kwdefaults__ or {}
+        words += ["*", *(f"{n}=default_{n}" if n in given else n for n in keywords)]
+    return ", ".join(words)
+
+
+def _defaults(formula: Any) -> dict[str, Any]:
+    code, defaults = formula.__code__, formula.__defaults__ or ()
+    names = code.co_varnames[: code.co_argcount][code.co_argcount - len(defaults) :]
+    found = dict(zip(names, defaults, strict=True)) | (formula.__kwdefaults__ or {})
+    return {"default_" + name: value for name, value in found.items()}
+
+
+def _made(formula: Any, rules: tuple[_Rule, ...], broadcasts: bool, gate: bool, several: bool) -> Any:
+    name = formula.__name__
+    own = formula.__module__.startswith("dezero.")
+    globals_: dict[str, Any] = {
+        "RELEASED": RELEASED, "Variable": Variable, "accumulate": accumulate, "by_type": by_type,
+        "backend_of": backend_of, "checked": _checked, "common": _common, "default": numpy_backend,
+        "explained": _explained, "filled": filled, "fit": _fit, "float64": np.float64,
+        "formula": formula, "handle": _handle, "like": _like, "mixed": mixed, "new": _new,
+        "namespace_of": namespace_of, "number": _number, "outputs": _outputs, "ref": ref,
+        "recording": recording, "released": _released, "resolve": _resolve,
+        "__name__": formula.__module__,
+    }  # fmt: skip
+    writer = _Writer(formula, rules, broadcasts, own)
+    function: Any = types.FunctionType(_stub.__code__, globals_, name)
+
+    def write() -> Any:
+        if "Node" not in globals_:
+            for o, rule in zip(writer.operands, rules, strict=True):
+                globals_["rule_" + o] = rule
+            globals_.update(_defaults(formula))
+            space: dict[str, Any] = {}
+            source = writer.recorder(_signature(formula), several)
+            source += "\n" + writer.pull(False, gate, several)
+            source += "\n" + writer.pull(True, gate, several)
+            exec(compile(source, f"<dezero {name}>", "exec"), globals_, space)
+            body = {"__slots__": writer.slots(), "__module__": formula.__module__}
+            body |= {"pull": space["pull"], "pull_general": space["pull_general"]}
+            body |= {"names": tuple(writer.differentiable()), "formula": staticmethod(formula)}
+            body["saved"] = tuple(f"v_{n}" for n in writer.saved if n == "y" or n in writer.operands)
+            title = "".join(part.capitalize() for part in name.split("_"))
+            globals_["Node"] = type(title, (Node,), body)
+            written = space[name]
+            function.__defaults__, function.__kwdefaults__ = written.__defaults__, written.__kwdefaults__
+            function.__code__ = written.__code__
+        return function
+
+    globals_["write"] = write
+    function.__doc__, function.__module__ = formula.__doc__, formula.__module__
+    function.__qualname__ = name
+    function.write, function.formula = write, formula
+    ops[name] = function
+    return function
+
+
+def primitive(*rules: _Rule, conjugates: bool = False, several: bool = False) -> Callable[[Any], Any]:
+    """Make a formula differentiable, with one rule for each of its leading operands.
+
+    Args:
+        rules: ``rule(xp, ...)`` gives the gradient of its operand, in the operand's shape; its
+            further arguments are chosen by name: ``g``, ``y``, operands, parameters of the formula
+            ``<operand>_shape`` and ``<operand>_dtype``. None: no gradient goes to that operand.
+        conjugates: The rules treat complex arrays themselves. Otherwise they are written as for
+            real numbers, and ``g`` and the result are conjugated around them.
+        several: The formula returns a tuple; ``g`` and ``y`` are sequences then.
+
+    Returns:
+        A decorator. The decorated function takes arrays, numbers and Variables, and returns a
+        Variable, or a list of them.
+
+    Raises:
+        TypeError: A rule asks for a name that there is not.
+
+    Example:
+        >>> import numpy as np
+        >>> @primitive(lambda xp, g, x_shape: xp.broadcast_to(g, x_shape))
+        ... def total(xp, x):
+        ...     return xp.sum(x)
+        >>> x = Variable(np.ones(3))
+        >>> total(x).backward()
+        >>> x.grad
+        variable([1. 1. 1.])
+    """
+    return lambda formula: _made(formula, rules, False, conjugates, several)
+
+
+def elementwise(*rules: _Rule, conjugates: bool = False) -> Callable[[Any], Any]:
+    """As `primitive`, for a formula that works element by element and broadcasts its operands.
+
+    Rules give a gradient of the output's shape; it is summed to the operand's shape for them.
+
+    Example:
+        >>> import numpy as np
+        >>> @elementwise(lambda xp, g, x: g * 3.0 * x * x)
+        ... def cube(xp, x):
+        ...     return x * x * x
+        >>> x = Variable(np.array(2.0))
+        >>> cube(x).backward()
+        >>> x.grad
+        variable(12.0)
+    """
+    return lambda formula: _made(formula, rules, True, conjugates, False)
+
+
+class VariadicNode(Function):
+    """One executed primitive over a sequence of arrays."""
+
+    __slots__ = ("asked",)
+    rule: Any
+    formula: Any
+
+    @property
+    def inputs(self) -> list[Variable]:
+        """The inputs: the living handle, else a new one with the array if it was kept."""
+        arrays = self.asked.get("arrays", RELEASED)
+        result = []
+        for i, edge in enumerate(self._edges):
+            handle = edge.out() if edge is not None and edge.out.__class__ is ref else None
+            if handle is None:
+                handle = _handle(None if arrays is RELEASED else arrays[i], edge)
+            result.append(handle)
+        return result
+
+    def cut(self) -> None:
+        self._edges = ()
+
+    def pull(self, xp: Any, g: Any, table: Sweep, keep: bool) -> bool:
+        self.pull_general(g, table, keep)
+        return any(dtype is not None and xp.is_complex(dtype) for _, dtype in self._like)
+
+    def pull_general(self, g: Any, table: Sweep, keep: bool) -> None:
+        if not self._edges:
+            return
+        asked = dict(self.asked)
+        for name in {"arrays", "y"} & asked.keys():
+            if asked[name] is RELEASED:
+                raise _released(self)
+            if not keep:
+                self.asked[name] = RELEASED
+        xp: Any = backend_of(g._data if table.record else g)
+        conjugate = xp.is_complex(g.dtype)
+        if table.record:
+            xp = namespace_of(xp)
+            if "y" in asked:
+                asked["y"] = _handle(asked["y"], self)
+            if "arrays" in asked:
+                asked["arrays"] = [
+                    a if e is None else _handle(a, e)
+                    for a, e in zip(asked["arrays"], self._edges, strict=True)
+                ]
+        if "needed" in asked:
+            wanted = table.wanted
+            asked["needed"] = tuple(
+                e is not None and (wanted is None or e in wanted) for e in self._edges
+            )
+        ds = self.rule(xp, xp.conj(g) if conjugate else g, **asked)
+        for edge, d, (_, dtype) in zip(self._edges, ds, self._like, strict=True):
+            if edge is not None and (table.wanted is None or edge in table.wanted):
+                d = xp.conj(d) if conjugate else d
+                deliver(table, edge, d if dtype is None else xp.cast(d, dtype))
+
+
+def variadic(rule: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Make a formula over a sequence of arrays differentiable, such as ``concat``.
+
+    Args:
+        rule: ``rule(xp, g, ...)`` gives a sequence of gradients, one for each array, in its shape.
+            Further arguments by name: ``arrays``, ``shapes``, ``y``, parameters of the formula, and
+            ``needed``, a tuple of booleans that says which gradients will be used.
+
+    Returns:
+        A decorator. The decorated function takes a sequence of arrays and Variables, then the
+        formula's parameters, and returns a Variable.
+
+    Example:
+        >>> import numpy as np
+        >>> @variadic(lambda xp, g, shapes: [xp.broadcast_to(g, s) for s in shapes])
+        ... def sum_of_sums(xp, arrays):
+        ...     return sum(xp.sum(a) for a in arrays)
+        >>> x = Variable(np.ones(2))
+        >>> sum_of_sums([x, x]).backward()
+        >>> x.grad
+        variable([2. 2.])
+    """
+
+    def decorate(formula: Any) -> Any:
+        name = formula.__name__
+        title = "".join(part.capitalize() for part in name.split("_"))
+        body = {"__slots__": (), "rule": staticmethod(rule), "formula": staticmethod(formula)}
+        node_type = type(title, (VariadicNode,), body | {"__module__": formula.__module__})
+        names = _argument_names(rule)[2:]
+        code = formula.__code__
+        parameters = code.co_varnames[2 : code.co_argcount]
+        defaults = dict(zip(parameters[::-1], (formula.__defaults__ or ())[::-1], strict=False))
+
+        def function(arrays: Any, *args: Any, **kwargs: Any) -> Variable:
+            if isinstance(arrays, Variable) or not isinstance(arrays, (list, tuple)):
+                arrays = list(arrays)
+            if not arrays:
+                msg = f"{name}: expected at least one array, got none"
+                raise TypeError(msg)
+            raws = [a._data if isinstance(a, Variable) else a for a in arrays]
+            xp = _common(name, tuple(raws))
+            raws = [xp.asarray(a) if by_type.get(a.__class__) is None else a for a in raws]
+            try:
+                y = formula(xp, raws, *args, **kwargs)
+            except Exception as error:
+                raise _explained(error, name, tuple(raws))
+            variable = _handle(y, None)
+            edges = tuple(a._node if isinstance(a, Variable) else None for a in arrays)
+            if recording() and any(edge is not None for edge in edges):
+                node = _new(node_type)
+                given = {"arrays": raws, "y": y, "needed": None}
+                given |= defaults | dict(zip(parameters, args, strict=False)) | kwargs
+                given["shapes"] = [a.shape for a in raws]
+                node.asked = {n: given[n] for n in names}
+                node._edges = edges
+                node._like = [
+                    (None, a.dtype if a.dtype != y.dtype and xp.is_inexact(a.dtype) else None)
+                    for a in raws
+                ]
+                node.rank = 1 + max(edge.rank for edge in edges if edge is not None)
+                node.watch, node.out = None, ref(variable)
+                variable._node = node
+            return variable
+
+        function.__name__ = function.__qualname__ = name
+        function.__doc__, function.__module__ = formula.__doc__, formula.__module__
+        function.formula = formula  # type: ignore[attr-defined]
+        ops[name] = function
+        return function
+
+    return decorate
