@@ -201,3 +201,4 @@ def test_mode() -> using_config:
     return using_config("train", False)
 
 
+test_mode.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test

@@ -8,8 +8,8 @@ docs/engine.md.
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from weakref import ref
@@ -18,32 +18,11 @@ import numpy as np
 
 from .backends import Backend, backend_of, by_type, mixed, move
 from .config import recording, using_config
+from .graph import Leaf, Output, Sweep, Watch, between, deliver, newest_first, run
 
-__all__ = ["Function", "Parameter", "Variable", "as_array", "as_variable"]
+__all__ = ["Function", "Parameter", "Variable", "as_array", "as_variable", "between", "sweep"]
 
 Array = Any
-
-
-class Leaf:
-    """The end of the graph at a Variable that no operation made."""
-
-    __slots__ = ("out", "watch")
-    rank = 0
-    edges: tuple[Any, ...] = ()
-
-    def __init__(self, handle: Variable) -> None:
-        self.out = ref(handle)
-        self.watch: Watch | None = None
-
-
-class Watch:
-    """What a node does with its gradient beside passing it on."""
-
-    __slots__ = ("hooks", "retained")
-
-    def __init__(self) -> None:
-        self.hooks: dict[int, Callable[[Variable], Any]] = {}
-        self.retained = False
 
 
 class Variable:
@@ -210,10 +189,11 @@ class Variable:
 
         The Variable itself keeps its creator. Used to truncate backpropagation through time.
         """
-        for node in newest_first([self._node])[1:]:
-            for handle in node.handles():
-                handle._node = Leaf(handle)
-            node.cut()
+        for node in newest_first([self._node]):
+            if node is not self._node:
+                for handle in node.handles():
+                    handle._node = Leaf(handle)
+                node.cut()
 
     def detach(self) -> Variable:
         """A constant that shares this Variable's array."""
@@ -427,25 +407,6 @@ def _total(handle: Variable, leaves: Any, leaf: Leaf, owned: bool, create_graph:
 # --- the sweep --------------------------------------------------------------------------------
 
 
-class Sweep(defaultdict[int, dict[Any, Any]]):
-    """Gradients that wait, by rank and node. It belongs to one call, so threads do not meet."""
-
-    __slots__ = ("owned", "record", "wanted")
-
-
-def accumulate(table: Sweep, bucket: dict[Any, Any], edge: Any, g: Any) -> None:
-    """Add ``g`` to the gradient that waits at ``edge``, in place only in memory made here."""
-    old = bucket[edge]
-    if table.record:
-        bucket[edge] = old + g
-    elif edge in table.owned:
-        del bucket[edge]
-        bucket[edge] = backend_of(old).add_into(old, g)
-    else:
-        bucket[edge] = old + g
-        table.owned.add(edge)
-
-
 def sweep(
     seeds: Iterable[tuple[Any, Any]],
     record: bool,
@@ -467,65 +428,38 @@ def sweep(
     Returns:
         The gradients of the leaves, and the nodes whose gradient is memory of the sweep's own.
     """
-    table = Sweep(dict)
-    table.record, table.wanted, table.owned = record, wanted, set()
-    leaves = table[0]
-    general = record or wanted is not None
-    for node, g in seeds:
-        bucket = table[node.rank]
-        if node in bucket:
-            accumulate(table, bucket, node, g)
-        else:
-            bucket[node] = g
-        data = g._data if record else g
-        general = general or backend_of(data).is_complex(data.dtype)
-    rank = max(table)
+    seeds = list(seeds)
+    raws = [_raw(g) for _, g in seeds]
+    general = (
+        record or wanted is not None or any(backend_of(g).is_complex(g.dtype) for g in raws)
+    )
+
+    def observed(node: Any, g: Any) -> Any:
+        return _observed(node, g, record, retained, targets)
+
     look = retained is not None or targets is not None
-    mode = using_config("enable_backprop", True) if record else None
-    if mode is not None:
-        mode.__enter__()
-    try:
-        while len(table) > 1:
-            bucket = table.pop(rank, None)  # type: ignore[assignment]
-            rank -= 1
-            if bucket is None:
-                continue
-            while bucket:
-                node, g = bucket.popitem()
-                if look or node.watch is not None:
-                    g = _observed(node, g, record, retained, targets)
-                if general:
-                    node.pull_general(g, table, keep)
-                elif node.pull(by_type.get(g.__class__), g, table, keep):
-                    general = True
-        for leaf in [leaf for leaf in leaves if look or leaf.watch is not None]:
-            leaves[leaf] = _observed(leaf, leaves[leaf], record, None, targets)
-    finally:
-        if mode is not None:
-            mode.__exit__()
-    return leaves, table.owned
+    with using_config("enable_backprop", True) if record else contextlib.nullcontext():
+        return run(seeds, record, keep, general, wanted, observed, look)
 
 
 def _observed(node: Any, g: Any, record: bool, retained: Any, targets: Any) -> Any:
-    if g.__class__ is list:  # a Function of several outputs: each of them was observed
-        return g
     watch = node.watch
     if watch is not None:
         for hook in list(watch.hooks.values()):
-            shape = g.shape
             result = hook(g if record else _handle(g, None))
             if result is not None:
-                g = as_variable(result) if record else as_array(_raw(result))
-                if g.shape != shape:
-                    msg = f"a gradient hook returned shape {g.shape}, expected {shape}"
+                result = as_variable(result) if record else as_array(_raw(result))
+                if result.shape != g.shape:
+                    msg = f"a gradient hook returned shape {result.shape}, expected {g.shape}"
                     raise ValueError(msg)
+                g = result
         if watch.retained and retained is None and node.rank:
             watch.retained = False
             for handle in node.handles():
                 handle.grad = None
     if targets is not None and node in targets:
         targets[node] = g
-    if retained is not None:
+    if retained is not None and node.rank:
         node.watch = node.watch or Watch()
         node.watch.retained = True
         retained.extend((handle, g) for handle in node.handles())
@@ -536,64 +470,7 @@ def _raw(x: Any) -> Any:
     return x._data if isinstance(x, Variable) else x
 
 
-def newest_first(roots: Iterable[Any]) -> list[Any]:
-    """Functions behind ``roots`` and the roots themselves, each once, newest first."""
-    stack = [node for node in roots if node is not None and node.rank]
-    seen = set(stack)
-    for node in stack:
-        for edge in node.edges:
-            if edge.rank and edge not in seen:
-                seen.add(edge)
-                stack.append(edge)
-    return sorted(stack, key=lambda node: -node.rank)
-
-
-def between(roots: Iterable[Any], targets: Iterable[Any]) -> set[Any]:
-    """The nodes on a path from a root back to a target, both included."""
-    found = set(targets)
-    for node in reversed(newest_first(roots)):
-        if node not in found and any(edge in found for edge in node.edges):
-            found.add(node)
-    return found
-
-
 # --- functions --------------------------------------------------------------------------------
-
-
-class Output:
-    """One of several outputs of a Function, as a node of its own."""
-
-    __slots__ = ("function", "index", "out", "rank", "watch")
-
-    def __init__(self, function: Function, index: int, handle: Variable) -> None:
-        self.function: Function | None = function
-        self.index = index
-        self.rank = function.rank + 1
-        self.out = ref(handle)
-        self.watch: Watch | None = None
-
-    @property
-    def edges(self) -> tuple[Any, ...]:
-        return () if self.function is None else (self.function,)
-
-    def handles(self) -> Iterator[Variable]:
-        handle = self.out()
-        if handle is not None:
-            yield handle
-
-    def cut(self) -> None:
-        self.function = None
-
-    def pull_general(self, g: Any, table: Sweep, keep: bool) -> None:
-        function = self.function
-        if function is not None:
-            bucket = table[function.rank]
-            if function not in bucket:
-                bucket[function] = [None] * len(function.out)
-            bucket[function][self.index] = g
-
-    def pull(self, xp: Any, g: Any, table: Sweep, keep: bool) -> None:
-        self.pull_general(g, table, keep)
 
 
 class Function:
@@ -711,43 +588,34 @@ class Function:
         self._edges = ()
         self._inputs = []
 
-    def pull(self, xp: Any, g: Any, table: Sweep, keep: bool) -> bool:
+    def pull(self, g: Any, sweep: Sweep, keep: bool) -> bool:
         """Pass the gradient on to the inputs, from a sweep of raw and real arrays."""
-        self.pull_general(g, table, keep)
+        self.pull_general(g, sweep, keep)
         return any(backend_of(x._data).is_complex(x.dtype) for x in self._inputs)
 
-    def pull_general(self, g: Any, table: Sweep, keep: bool) -> None:
+    def pull_general(self, g: Any, sweep: Sweep, keep: bool) -> None:
         """Pass the gradient on to the inputs, from any sweep."""
-        gs = filled(self, g, table) if isinstance(g, list) else [g]
+        gs = filled(self, g, sweep) if isinstance(g, list) else [g]
         if not self._edges:
             return
-        gys = [g if table.record else _handle(g, None) for g in gs]
+        gys = [g if sweep.record else _handle(g, None) for g in gs]
         xp = backend_of(gys[0]._data)
         conjugate = xp.is_complex(gys[0].dtype)
         if conjugate:
             gys = [gy.conj() for gy in gys]  # type: ignore[attr-defined]
         name = type(self).__name__
-        with using_config("enable_backprop", table.record):
+        with using_config("enable_backprop", sweep.record):
             gxs = self.backward(*gys)
             gxs = gxs if isinstance(gxs, (tuple, list)) else (gxs,)
             if len(gxs) != len(self._edges):
                 msg = f"{name}.backward returned {len(gxs)} gradients, expected {len(self._edges)}"
                 raise ValueError(msg)
             for i, (edge, gx) in enumerate(zip(self._edges, gxs, strict=True)):
-                if edge is None or gx is None or not (table.wanted is None or edge in table.wanted):
+                if edge is None or gx is None or not (sweep.wanted is None or edge in sweep.wanted):
                     continue
                 gx = as_variable(gx)
                 gx = gx.conj() if conjugate else gx  # type: ignore[attr-defined]
-                deliver(table, edge, fitted(f"{name}.backward", i, gx, self._like[i], table.record))
-
-
-def deliver(table: Sweep, edge: Any, g: Any) -> None:
-    """Leave the gradient ``g`` at ``edge``."""
-    bucket = table[edge.rank]
-    if edge in bucket:
-        accumulate(table, bucket, edge, g)
-    else:
-        bucket[edge] = g
+                deliver(sweep, edge, fitted(f"{name}.backward", i, gx, self._like[i], sweep.record))
 
 
 def fitted(name: str, index: int, g: Variable, like: tuple[Any, Any], record: bool) -> Any:
@@ -765,14 +633,14 @@ def fitted(name: str, index: int, g: Variable, like: tuple[Any, Any], record: bo
     return g if record else g._data
 
 
-def filled(node: Function, gs: list[Any], table: Sweep) -> list[Any]:
+def filled(node: Function, gs: list[Any], sweep: Sweep) -> list[Any]:
     """The gradients of several outputs, zeros for those that nothing depends on."""
     some = next(_raw(g) for g in gs if g is not None)
     xp: Backend = backend_of(some)
     for i, (_, shape, dtype) in enumerate(node.out):
         if gs[i] is None:
             zeros = xp.zeros(shape, dtype=dtype, device=xp.device(some))
-            gs[i] = _handle(zeros, None) if table.record else zeros
+            gs[i] = _handle(zeros, None) if sweep.record else zeros
     return gs
 
 

@@ -20,7 +20,8 @@ import numpy as np
 
 from .backends import Backend, backend_of, by_type, device_of, mixed, numpy_backend
 from .config import recording
-from .core import Function, Output, Sweep, Variable, _handle, accumulate, deliver, filled
+from .core import Function, Variable, _handle, filled
+from .graph import Output, Sweep, accumulate, deliver
 
 __all__ = ["elementwise", "ops", "primitive", "variadic"]
 
@@ -317,17 +318,19 @@ class _Writer:
 
     def pull(self, general: bool, gate: bool, several: bool) -> str:
         """The source of a pull: for raw, real arrays; or, if ``general``, for any sweep."""
-        w = ["def pull_general(self, g, table, keep):" if general else "def pull(self, xp, g, table, keep):"]
+        w = [f"def pull{'_general' if general else ''}(self, g, sweep, keep):", " table = sweep.table"]
         if general:
             if several:
-                w += [" g = filled(self, g, table)"]
+                w += [" g = filled(self, g, sweep)"]
             one = "g[0]" if several else "g"
-            w += [" record, wanted = table.record, table.wanted"]
+            w += [" record, wanted = sweep.record, sweep.wanted"]
             w += [f" raw = {one}._data if record else {one}", " xp = backend_of(raw)"]
             w += [f" conjugate = {not gate and not several} and xp.is_complex(raw.dtype)"]
             w += [" if record: xp = namespace_of(xp)", " if conjugate: g = xp.conj(g)"]
         elif several:
-            w += [" g = filled(self, g, table)", " xp = backend_of(g[0])"]
+            w += [" g = filled(self, g, sweep)", " xp = backend_of(g[0])"]
+        else:
+            w += [" xp = by_type.get(g.__class__) or backend_of(g)"]
         w += [f" v_{n} = self.v_{n}" for n in self.saved]
         arrays = [n for n in self.saved if n == "y" or n in self.operands]
         if arrays:
@@ -362,8 +365,9 @@ class _Writer:
             w += [f"  if self.l_{o} is not None: d = fit(xp, d, self.l_{o})"]
         if gate and not general:
             w += ["  complex_now = complex_now or xp.is_complex(d.dtype)"]
-        w += [f"  bucket = table[e_{o}.rank]"]
-        w += [f"  if e_{o} in bucket: accumulate(table, bucket, e_{o}, d)"]
+        w += [f"  rank = e_{o}.rank", "  bucket = table[rank]"]
+        w += [f"  if bucket is None: table[rank] = {{e_{o}: d}}"]
+        w += [f"  elif e_{o} in bucket: accumulate(sweep, bucket, e_{o}, d)"]
         return [*w, f"  else: bucket[e_{o}] = d"]
 
 
@@ -509,11 +513,12 @@ class VariadicNode(Function):
     def cut(self) -> None:
         self._edges = ()
 
-    def pull(self, xp: Any, g: Any, table: Sweep, keep: bool) -> bool:
-        self.pull_general(g, table, keep)
+    def pull(self, g: Any, sweep: Sweep, keep: bool) -> bool:
+        xp = backend_of(g)
+        self.pull_general(g, sweep, keep)
         return any(dtype is not None and xp.is_complex(dtype) for _, dtype in self._like)
 
-    def pull_general(self, g: Any, table: Sweep, keep: bool) -> None:
+    def pull_general(self, g: Any, sweep: Sweep, keep: bool) -> None:
         if not self._edges:
             return
         asked = dict(self.asked)
@@ -522,9 +527,9 @@ class VariadicNode(Function):
                 raise _released(self)
             if not keep:
                 self.asked[name] = RELEASED
-        xp: Any = backend_of(g._data if table.record else g)
+        xp: Any = backend_of(g._data if sweep.record else g)
         conjugate = xp.is_complex(g.dtype)
-        if table.record:
+        if sweep.record:
             xp = namespace_of(xp)
             if "y" in asked:
                 asked["y"] = _handle(asked["y"], self)
@@ -534,15 +539,15 @@ class VariadicNode(Function):
                     for a, e in zip(asked["arrays"], self._edges, strict=True)
                 ]
         if "needed" in asked:
-            wanted = table.wanted
+            wanted = sweep.wanted
             asked["needed"] = tuple(
                 e is not None and (wanted is None or e in wanted) for e in self._edges
             )
         ds = self.rule(xp, xp.conj(g) if conjugate else g, **asked)
         for edge, d, (_, dtype) in zip(self._edges, ds, self._like, strict=True):
-            if edge is not None and (table.wanted is None or edge in table.wanted):
+            if edge is not None and (sweep.wanted is None or edge in sweep.wanted):
                 d = xp.conj(d) if conjugate else d
-                deliver(table, edge, d if dtype is None else xp.cast(d, dtype))
+                deliver(sweep, edge, d if dtype is None else xp.cast(d, dtype))
 
 
 def variadic(rule: Callable[..., Any]) -> Callable[[Any], Any]:

@@ -1,0 +1,185 @@
+"""The graph's nodes and the backward sweep over them.
+
+An edge is a node: a `Leaf`, a Function, or one `Output` of a Function of several. Edges point to
+what came before, and nodes know their results only weakly, so reference counting frees a graph.
+What flows along the edges is of no concern here: raw arrays, or Variables if the sweep is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from weakref import ref
+
+from .backends import backend_of, by_type
+
+__all__ = ["Leaf", "Output", "Sweep", "Watch", "accumulate", "between", "deliver", "newest_first"]
+__all__ += ["run"]
+
+
+class Watch:
+    """What a node does with its gradient beside passing it on."""
+
+    __slots__ = ("hooks", "retained")
+
+    def __init__(self) -> None:
+        self.hooks: dict[int, Callable[[Any], Any]] = {}
+        self.retained = False
+
+
+class Leaf:
+    """The end of the graph at a Variable that no operation made."""
+
+    __slots__ = ("out", "watch")
+    rank = 0
+    edges: tuple[Any, ...] = ()
+
+    def __init__(self, handle: Any) -> None:
+        self.out = ref(handle)
+        self.watch: Watch | None = None
+
+    def handles(self) -> Iterator[Any]:
+        """The Variable, if it is still there."""
+        handle = self.out()
+        if handle is not None:
+            yield handle
+
+
+class Output(Leaf):
+    """One of several outputs of a Function, as a node of its own."""
+
+    __slots__ = ("function", "index", "rank")
+
+    def __init__(self, function: Any, index: int, handle: Any) -> None:
+        super().__init__(handle)
+        self.function = function
+        self.index = index
+        self.rank = function.rank + 1  # type: ignore[misc]
+
+    @property
+    def edges(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return () if self.function is None else (self.function,)
+
+    def cut(self) -> None:
+        """Let gradients end here."""
+        self.function = None
+
+    def pull(self, g: Any, sweep: Sweep, keep: bool) -> None:
+        """Hand the gradient to the Function, which waits for those of all its outputs."""
+        function = self.function
+        if function is not None:
+            bucket = sweep.bucket(function.rank)
+            if function not in bucket:
+                bucket[function] = [None] * len(function.out)
+            bucket[function][self.index] = g
+
+    pull_general = pull
+
+
+class Sweep:
+    """Gradients that wait, by rank and node. It belongs to one call, so threads do not meet."""
+
+    __slots__ = ("owned", "record", "table", "wanted")
+
+    def __init__(self, top: int, record: bool, wanted: set[Any] | None) -> None:
+        self.table: list[dict[Any, Any] | None] = [None] * (top + 1)
+        self.table[0] = {}
+        self.record = record
+        self.wanted = wanted
+        self.owned: set[Any] = set()
+
+    def bucket(self, rank: int) -> dict[Any, Any]:
+        """The gradients that wait at nodes of this rank."""
+        bucket = self.table[rank]
+        if bucket is None:
+            bucket = self.table[rank] = {}
+        return bucket
+
+
+def accumulate(sweep: Sweep, bucket: dict[Any, Any], edge: Any, g: Any) -> None:
+    """Add ``g`` to the gradient that waits at ``edge``, in place only in memory made here."""
+    if not sweep.record and edge in sweep.owned:
+        old = bucket[edge]
+        xp = by_type.get(old.__class__) or backend_of(old)
+        bucket[edge] = xp.add_into(old, g)
+    else:
+        bucket[edge] = bucket[edge] + g
+        sweep.owned.add(edge)
+
+
+def deliver(sweep: Sweep, edge: Any, g: Any) -> None:
+    """Leave the gradient ``g`` at ``edge``."""
+    bucket = sweep.bucket(edge.rank)
+    if edge in bucket:
+        accumulate(sweep, bucket, edge, g)
+    else:
+        bucket[edge] = g
+
+
+def run(
+    seeds: Iterable[tuple[Any, Any]],
+    record: bool,
+    keep: bool,
+    general: bool,
+    wanted: set[Any] | None,
+    observed: Callable[[Any, Any], Any],
+    look: bool,
+) -> tuple[dict[Any, Any], set[Any]]:
+    """Carry gradients from the seeds to the leaves, newest Functions first.
+
+    Args:
+        seeds: Pairs of a node and the gradient of its output.
+        record: Gradients are Variables.
+        keep: Functions keep their saved arrays.
+        general: The seeds need `pull_general`: Variables, complex numbers, or ``wanted`` is set.
+        wanted: The nodes to go through; None means all.
+        observed: Called with a node that is watched and its gradient; returns the gradient.
+        look: Every node is watched.
+
+    Returns:
+        The gradients of the leaves, and the nodes whose gradient is memory of the sweep's own.
+    """
+    seeds = list(seeds)
+    top = max(node.rank for node, _ in seeds)
+    sweep = Sweep(top, record, wanted)
+    for node, g in seeds:
+        deliver(sweep, node, g)
+    pop = sweep.table.pop
+    for _ in range(top):
+        bucket = pop()
+        if bucket is None:
+            continue
+        while bucket:
+            node, g = bucket.popitem()
+            if (look or node.watch is not None) and g.__class__ is not list:
+                g = observed(node, g)
+            if general:
+                node.pull_general(g, sweep, keep)
+            elif node.pull(g, sweep, keep):  # it met complex numbers
+                general = True
+    leaves = pop() or {}
+    for leaf in leaves:
+        if look or leaf.watch is not None:
+            leaves[leaf] = observed(leaf, leaves[leaf])
+    return leaves, sweep.owned
+
+
+def newest_first(roots: Iterable[Any]) -> list[Any]:
+    """The nodes behind ``roots`` and themselves, each once, newest first, without leaves."""
+    nodes = list(dict.fromkeys(node for node in roots if node is not None and node.rank))
+    seen = set(nodes)
+    for node in nodes:
+        for edge in node.edges:
+            if edge.rank and edge not in seen:
+                seen.add(edge)
+                nodes.append(edge)
+    return sorted(nodes, key=lambda node: -node.rank)
+
+
+def between(roots: Iterable[Any], targets: Iterable[Any]) -> set[Any]:
+    """The nodes on a path from a root back to a target, both included."""
+    found = set(targets)
+    for node in reversed(newest_first(roots)):
+        if node not in found and any(edge in found for edge in node.edges):
+            found.add(node)
+    return found
