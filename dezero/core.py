@@ -430,9 +430,7 @@ def sweep(
     """
     seeds = list(seeds)
     raws = [_raw(g) for _, g in seeds]
-    general = (
-        record or wanted is not None or any(backend_of(g).is_complex(g.dtype) for g in raws)
-    )
+    general = record or wanted is not None or any(backend_of(g).is_complex(g.dtype) for g in raws)
 
     def observed(node: Any, g: Any) -> Any:
         return _observed(node, g, record, retained, targets)
@@ -492,6 +490,7 @@ class Function:
         >>> class Square(Function):
         ...     def forward(self, x):
         ...         return x**2
+        ...
         ...     def backward(self, gy):
         ...         (x,) = self.inputs
         ...         return 2.0 * x * gy
@@ -517,7 +516,11 @@ class Function:
         """Apply the function: one Variable, or a list of them if ``forward`` returned a tuple."""
         node = copy.copy(self) if hasattr(self, "_edges") else self
         arrays = [x for x in map(_raw, inputs) if by_type.get(x.__class__) is not None]
-        like = arrays[0].dtype if arrays and backend_of(arrays[0]).is_inexact(arrays[0].dtype) else None
+        like = (
+            arrays[0].dtype
+            if arrays and backend_of(arrays[0]).is_inexact(arrays[0].dtype)
+            else None
+        )
         handles = []
         for x in inputs:
             if like is not None and x.__class__ in (float, int):
@@ -673,5 +676,3 @@ class Move(Function):
         name, device = self.origin
         g = gy.to(name)
         return g if g.device == device else g.to(device)
-
-

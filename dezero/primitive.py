@@ -11,6 +11,7 @@ no dict, no loop on the hot path.
 
 from __future__ import annotations
 
+import linecache
 import types
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,7 @@ from .backends import Backend, backend_of, by_type, device_of, mixed, numpy_back
 from .config import recording
 from .core import Function, Variable, _handle, filled
 from .graph import Output, Sweep, accumulate, deliver
+from .writer import Writer, argument_names, defaults, signature
 
 __all__ = ["elementwise", "ops", "primitive", "variadic"]
 
@@ -77,7 +79,9 @@ def _resolve(name: str, *operands: Any) -> list[Backend | None]:
     found: list[Backend | None] = []
     for x in operands:
         try:
-            found.append(None if x.__class__ in by_type and not by_type[x.__class__] else backend_of(x))
+            found.append(
+                None if x.__class__ in by_type and not by_type[x.__class__] else backend_of(x)
+            )
         except TypeError:
             msg = f"{name}: {type(x)} is not an array, a number or a Variable"
             raise TypeError(msg) from None
@@ -132,13 +136,18 @@ def _fit(xp: Any, g: Any, like: tuple[Any, Any]) -> Any:
     shape, dtype = like
     if g.shape != shape:
         lead = g.ndim - len(shape)
-        axes = (*range(lead), *(lead + i for i, n in enumerate(shape) if n == 1 != g.shape[lead + i]))
+        axes = (
+            *range(lead),
+            *(lead + i for i, n in enumerate(shape) if n == 1 != g.shape[lead + i]),
+        )
         g = xp.sum(g, axis=axes, keepdims=True) if axes else g
         g = xp.reshape(g, shape) if lead else g
     return g if dtype is None or dtype == g.dtype else xp.cast(g, dtype)
 
 
-def _checked(xp: Any, g: Any, like: tuple[Any, Any], name: str, operand: str, broadcast: bool) -> Any:
+def _checked(
+    xp: Any, g: Any, like: tuple[Any, Any], name: str, operand: str, broadcast: bool
+) -> Any:
     """As `_fit`, for rules from outside dezero: a wrong shape is an error that names them."""
     shape, dtype = like
     missing = g.ndim - len(shape)
@@ -146,7 +155,9 @@ def _checked(xp: Any, g: Any, like: tuple[Any, Any], name: str, operand: str, br
     if g.shape != shape and not (
         broadcast and missing >= 0 and all(n in (1, m) for n, m in zip(shape, ends, strict=True))
     ):
-        msg = f"{name}: the rule for {operand!r} gave a gradient of shape {g.shape}, expected {shape}"
+        msg = (
+            f"{name}: the rule for {operand!r} gave a gradient of shape {g.shape}, expected {shape}"
+        )
         raise ValueError(msg)
     return _fit(xp, g, like)
 
@@ -197,208 +208,13 @@ class Node(Function):
             setattr(self, name, RELEASED)
 
 
-class _Writer:
-    """The source of one primitive's recorder and pulls."""
-
-    def __init__(self, formula: Any, rules: tuple[_Rule, ...], broadcasts: bool, own: bool) -> None:
-        code = formula.__code__
-        count = code.co_argcount + code.co_kwonlyargcount
-        self.name = formula.__name__
-        self.parameters = code.co_varnames[1:count]
-        self.operands = self.parameters[: len(rules)]
-        self.rules, self.broadcasts, self.own = rules, broadcasts, own
-        self.needs = [_argument_names(rule) if rule else () for rule in rules]
-        self.rest = self.parameters[len(rules) :]
-        facts = [o + fact for o in self.operands for fact in ("_shape", "_dtype")]
-        known = {"g", "y", *self.parameters, *facts}
-        for names in self.needs:
-            if unknown := set(names[1:]) - known:
-                msg = f"{self.name}: a rule asks for {', '.join(sorted(unknown))}, which is none of "
-                raise TypeError(msg + ", ".join(sorted(known)))
-        asked = dict.fromkeys(n for names in self.needs for n in names[1:] if n != "g")
-        self.saved = tuple(asked)
-        self.checks = not own
-        self.fits = [
-            rule is not None and (not own or len(rules) > 1) for rule in rules
-        ]
-
-    def slots(self) -> list[str]:
-        edges = ["e_" + o for o, rule in zip(self.operands, self.rules, strict=True) if rule]
-        likes = ["l_" + o for o, fits in zip(self.operands, self.fits, strict=True) if fits]
-        return [*edges, *likes, *("v_" + n for n in self.saved)]
-
-    def differentiable(self) -> list[str]:
-        return [o for o, rule in zip(self.operands, self.rules, strict=True) if rule]
-
-    def recorder(self, signature: str, several: bool) -> str:
-        name, operands = self.name, self.operands
-        edges = ["e_" + o for o in self.differentiable()]
-        w = [f"def {name}({signature}):"]
-        for o in operands:
-            w += [f" if isinstance({o}, Variable):"]
-            w += [f"  e_{o} = {o}._node"] if "e_" + o in edges else []
-            w += [f"  {o} = {o}._data"]
-            w += [" else:", f"  e_{o} = None"] if "e_" + o in edges else []
-        everything = ", ".join(operands)
-        if len(operands) == 1:
-            w += [" try:", f"  xp = by_type[{everything}.__class__]", " except KeyError:"]
-            w += [f"  xp, = resolve('{name}', {everything})"]
-        elif len(operands) == 2:
-            a, b = operands
-            w += [" try:", f"  xp = by_type[{a}.__class__]", f"  xb = by_type[{b}.__class__]"]
-            w += [" except KeyError:", f"  xp, xb = resolve('{name}', {everything})"]
-            w += [" arrays = xp is xb", " if not arrays:", "  if xp is None: xp = xb"]
-            w += [f"  elif xb is not None: raise mixed('{name}', {everything})"]
-        else:
-            w += [f" xp = common('{name}', ({everything},))"]
-        w += [" if xp is None:", f"  {operands[0]} = number('{name}', '{operands[0]}', {operands[0]})"]
-        w += ["  xp = default"]
-        rest = "".join(f", {p}={p}" for p in self.rest)
-        w += [" try:", f"  y = formula(xp, {everything}{rest})", " except Exception as error:"]
-        w += [f"  raise explained(error, '{name}', ({everything},))"]
-        silent = " and ".join(f"{e} is None" for e in edges)
-        if several:
-            w += [f" if ({silent}) or not recording(): return [handle(v, None) for v in y]"]
-        else:
-            w += [" v = new(Variable)", " v._data = y", " v.grad = v.name = None"]
-            w += [f" if ({silent}) or not recording():", "  v._node = None", "  return v"]
-        w += [" node = new(Node)", " node.watch = None"]
-        if len(edges) == 1:
-            w += [f" node.rank = {edges[0]}.rank + 1"]
-        else:
-            w += [" rank = 0"]
-            for e in edges:
-                w += [f" if {e} is not None and {e}.rank > rank: rank = {e}.rank"]
-            w += [" node.rank = rank + 1"]
-        w += [f" node.{e} = {e}" for e in edges]
-        w += self._keep(edges)
-        w += self._likes()
-        if several:
-            return "\n".join([*w, " return outputs(node, y)"])
-        return "\n".join([*w, " v._node = node", " node.out = ref(v)", " return v"])
-
-    def _keep(self, edges: list[str]) -> list[str]:
-        w = []
-        for saved in self.saved:
-            fact = saved[-6:] if saved[-6:] in ("_shape", "_dtype") else ""
-            value = f"{saved[:-6]}.{fact[1:]}" if fact else saved
-            users = [
-                "e_" + o
-                for o, names in zip(self.operands, self.needs, strict=True)
-                if saved in names
-            ]
-            if fact:
-                edge = f"e_{saved[:-6]}"
-                w += [f" node.v_{saved} = None if {edge} is None else {value}"] if len(edges) > 1 else [f" node.v_{saved} = {value}"]
-            elif saved in self.rest or len(users) == len(edges):
-                w += [f" node.v_{saved} = {value}"]
-            else:
-                used = " or ".join(f"{e} is not None" for e in users)
-                w += [f" node.v_{saved} = {value} if {used} else None"]
-        return w
-
-    def _likes(self) -> list[str]:
-        likes = [o for o, fits in zip(self.operands, self.fits, strict=True) if fits]
-        if not likes:
-            return []
-        if self.checks or not self.broadcasts:
-            return [
-                f" node.l_{o} = None if e_{o} is None else ({o}.shape, {o}.dtype)" for o in likes
-            ]
-        found = [f"node.l_{o} = None if e_{o} is None else like(xp, {o}, y)" for o in likes]
-        if len(self.operands) != 2:
-            return [" " + line for line in found]
-        a, b = self.operands
-        same = f"({a}.__class__ is float64 is {b}.__class__)"
-        w = [f" {' = '.join('node.l_' + o for o in likes)} = None", " if arrays:"]
-        w += [f"  if not {same} and ({a}.dtype is not {b}.dtype or {a}.shape != {b}.shape):"]
-        w += ["   " + line for line in found]
-        w += [f" elif complex is {a}.__class__ or complex is {b}.__class__:"]
-        return w + ["  " + line for line in found]
-
-    def pull(self, general: bool, gate: bool, several: bool) -> str:
-        """The source of a pull: for raw, real arrays; or, if ``general``, for any sweep."""
-        w = [f"def pull{'_general' if general else ''}(self, g, sweep, keep):", " table = sweep.table"]
-        if general:
-            if several:
-                w += [" g = filled(self, g, sweep)"]
-            one = "g[0]" if several else "g"
-            w += [" record, wanted = sweep.record, sweep.wanted"]
-            w += [f" raw = {one}._data if record else {one}", " xp = backend_of(raw)"]
-            w += [f" conjugate = {not gate and not several} and xp.is_complex(raw.dtype)"]
-            w += [" if record: xp = namespace_of(xp)", " if conjugate: g = xp.conj(g)"]
-        elif several:
-            w += [" g = filled(self, g, sweep)", " xp = backend_of(g[0])"]
-        else:
-            w += [" xp = by_type.get(g.__class__) or backend_of(g)"]
-        w += [f" v_{n} = self.v_{n}" for n in self.saved]
-        arrays = [n for n in self.saved if n == "y" or n in self.operands]
-        if arrays:
-            w += [" if not keep: " + " = ".join(f"self.v_{n}" for n in arrays) + " = RELEASED"]
-        if not general and gate:
-            w += [" complex_now = False"]
-        for o, rule, names, fits in zip(self.operands, self.rules, self.needs, self.fits, strict=True):
-            if rule is not None:
-                w += self._one(o, names, fits, general, gate)
-        return "\n".join([*w, " return complex_now" if gate and not general else ""])
-
-    def _one(self, o: str, names: tuple[str, ...], fits: bool, general: bool, gate: bool) -> list[str]:
-        wanted = f" and (wanted is None or e_{o} in wanted)" if general else ""
-        w = [f" e_{o} = self.e_{o}", f" if e_{o} is not None{wanted}:"]
-        for n in names[1:]:
-            if n == "y" or n in self.operands:
-                w += [f"  if v_{n} is RELEASED: raise released(self)"]
-                if general:
-                    edge = "self" if n == "y" else f"self.e_{n}" if n in self.differentiable() else "None"
-                    w += [f"  w_{n} = handle(v_{n}, {edge}) if record and {edge} is not None else v_{n}"]
-        prefix = "w_" if general else "v_"
-        arguments = [
-            n if n == "g" else (prefix if n == "y" or n in self.operands else "v_") + n
-            for n in names[1:]
-        ]
-        w += [f"  d = rule_{o}(xp, {', '.join(arguments)})"]
-        if general:
-            w += ["  if conjugate: d = xp.conj(d)"]
-        if self.checks:
-            w += [f"  d = checked(xp, d, self.l_{o}, '{self.name}', '{o}', {self.broadcasts})"]
-        elif fits:
-            w += [f"  if self.l_{o} is not None: d = fit(xp, d, self.l_{o})"]
-        if gate and not general:
-            w += ["  complex_now = complex_now or xp.is_complex(d.dtype)"]
-        w += [f"  rank = e_{o}.rank", "  bucket = table[rank]"]
-        w += [f"  if bucket is None: table[rank] = {{e_{o}: d}}"]
-        w += [f"  elif e_{o} in bucket: accumulate(sweep, bucket, e_{o}, d)"]
-        return [*w, f"  else: bucket[e_{o}] = d"]
-
-
-def _argument_names(rule: Any) -> tuple[str, ...]:
-    return rule.__code__.co_varnames[: rule.__code__.co_argcount]
-
-
 def _stub(*args: Any, **kwargs: Any) -> Any:
     return write()(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
 
 
-def _signature(formula: Any) -> str:
-    code, defaults = formula.__code__, formula.__defaults__ or ()
-    names = list(code.co_varnames[1 : code.co_argcount])
-    plain = len(names) - len(defaults)
-    words = [n if i < plain else f"{n}=default_{n}" for i, n in enumerate(names)]
-    keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
-    if keywords:
-        given = formula.__kwdefaults__ or {}
-        words += ["*", *(f"{n}=default_{n}" if n in given else n for n in keywords)]
-    return ", ".join(words)
-
-
-def _defaults(formula: Any) -> dict[str, Any]:
-    code, defaults = formula.__code__, formula.__defaults__ or ()
-    names = code.co_varnames[: code.co_argcount][code.co_argcount - len(defaults) :]
-    found = dict(zip(names, defaults, strict=True)) | (formula.__kwdefaults__ or {})
-    return {"default_" + name: value for name, value in found.items()}
-
-
-def _made(formula: Any, rules: tuple[_Rule, ...], broadcasts: bool, gate: bool, several: bool) -> Any:
+def _made(
+    formula: Any, rules: tuple[_Rule, ...], broadcasts: bool, gate: bool, several: bool
+) -> Any:
     name = formula.__name__
     own = formula.__module__.startswith("dezero.")
     globals_: dict[str, Any] = {
@@ -410,27 +226,35 @@ def _made(formula: Any, rules: tuple[_Rule, ...], broadcasts: bool, gate: bool, 
         "recording": recording, "released": _released, "resolve": _resolve,
         "__name__": formula.__module__,
     }  # fmt: skip
-    writer = _Writer(formula, rules, broadcasts, own)
+    writer = Writer(formula, rules, broadcasts, own)
     function: Any = types.FunctionType(_stub.__code__, globals_, name)
 
     def write() -> Any:
         if "Node" not in globals_:
             for o, rule in zip(writer.operands, rules, strict=True):
                 globals_["rule_" + o] = rule
-            globals_.update(_defaults(formula))
+            globals_.update(defaults(formula))
             space: dict[str, Any] = {}
-            source = writer.recorder(_signature(formula), several)
+            source = writer.recorder(signature(formula), several)
             source += "\n" + writer.pull(False, gate, several)
             source += "\n" + writer.pull(True, gate, several)
-            exec(compile(source, f"<dezero {name}>", "exec"), globals_, space)
+            file = f"<dezero {name}>"
+            linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+            exec(compile(source, file, "exec"), globals_, space)
+            function.source = source
             body = {"__slots__": writer.slots(), "__module__": formula.__module__}
             body |= {"pull": space["pull"], "pull_general": space["pull_general"]}
             body |= {"names": tuple(writer.differentiable()), "formula": staticmethod(formula)}
-            body["saved"] = tuple(f"v_{n}" for n in writer.saved if n == "y" or n in writer.operands)
+            body["saved"] = tuple(
+                f"v_{n}" for n in writer.saved if n == "y" or n in writer.operands
+            )
             title = "".join(part.capitalize() for part in name.split("_"))
             globals_["Node"] = type(title, (Node,), body)
             written = space[name]
-            function.__defaults__, function.__kwdefaults__ = written.__defaults__, written.__kwdefaults__
+            function.__defaults__, function.__kwdefaults__ = (
+                written.__defaults__,
+                written.__kwdefaults__,
+            )
             function.__code__ = written.__code__
         return function
 
@@ -442,7 +266,9 @@ def _made(formula: Any, rules: tuple[_Rule, ...], broadcasts: bool, gate: bool, 
     return function
 
 
-def primitive(*rules: _Rule, conjugates: bool = False, several: bool = False) -> Callable[[Any], Any]:
+def primitive(
+    *rules: _Rule, conjugates: bool = False, several: bool = False
+) -> Callable[[Any], Any]:
     """Make a formula differentiable, with one rule for each of its leading operands.
 
     Args:
@@ -578,7 +404,7 @@ def variadic(rule: Callable[..., Any]) -> Callable[[Any], Any]:
         title = "".join(part.capitalize() for part in name.split("_"))
         body = {"__slots__": (), "rule": staticmethod(rule), "formula": staticmethod(formula)}
         node_type = type(title, (VariadicNode,), body | {"__module__": formula.__module__})
-        names = _argument_names(rule)[2:]
+        names = argument_names(rule)[2:]
         code = formula.__code__
         parameters = code.co_varnames[2 : code.co_argcount]
         defaults = dict(zip(parameters[::-1], (formula.__defaults__ or ())[::-1], strict=False))

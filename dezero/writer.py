@@ -1,0 +1,342 @@
+"""Source text of a primitive's recorder and pulls, written from its formula and rules.
+
+A formula or rule that is one expression is written into the text itself: it is run once on symbols
+(`Symbol`), and what it returns is the expression. Anything else (a branch, a loop, a value used
+twice) is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from opcode import opmap
+from typing import Any
+
+__all__ = ["Writer", "argument_names", "defaults", "expression", "signature"]
+
+_Rule = Callable[..., Any] | None
+
+
+class _NotOneExpression(Exception):
+    """The function needs more than an expression."""
+
+
+class Symbol:
+    """An operand, or what was made of operands, as source text."""
+
+    __slots__ = ("_text", "_used")
+
+    def __init__(self, text: str, used: int = 0) -> None:
+        self._text = text
+        self._used = used  # -1: a name, free to be used again
+
+    def __getattr__(self, name: str) -> Symbol:
+        if name.startswith("_"):
+            raise _NotOneExpression
+        return Symbol(f"{_text(self)}.{name}")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Symbol:
+        words = [_text(a) for a in args] + [f"{k}={_text(v)}" for k, v in kwargs.items()]
+        return Symbol(f"{_text(self)}({', '.join(words)})")
+
+    def __neg__(self) -> Symbol:
+        return Symbol(f"(-{_text(self)})")
+
+    def __pos__(self) -> Symbol:
+        return Symbol(f"(+{_text(self)})")
+
+    def _no(self, *args: Any) -> Any:
+        raise _NotOneExpression
+
+    __bool__ = __iter__ = __getitem__ = __len__ = __contains__ = _no
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _text(x: Any) -> str:
+    if isinstance(x, Symbol):
+        if x._used == 1:
+            raise _NotOneExpression
+        if x._used == 0:
+            x._used = 1
+        return x._text
+    if isinstance(x, (bool, int, float, str)) or x is None:
+        return repr(x)
+    raise _NotOneExpression
+
+
+def _operator(sign: str, reflected: bool) -> Any:
+    def write(self: Symbol, other: Any) -> Symbol:
+        a, b = _text(self), _text(other)
+        return Symbol(f"({b} {sign} {a})" if reflected else f"({a} {sign} {b})")
+
+    return write
+
+
+for _name, _sign in {
+    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**",
+    "matmul": "@",
+}.items():  # fmt: skip
+    setattr(Symbol, f"__{_name}__", _operator(_sign, False))
+    setattr(Symbol, f"__r{_name}__", _operator(_sign, True))
+for _name, _sign in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}.items():
+    setattr(Symbol, f"__{_name}__", _operator(_sign, False))
+
+# What symbols would answer wrongly: globals may be functions that ask for types, and a symbol is
+# never None. Such functions are called.
+_OTHER = {
+    number
+    for name, number in opmap.items()
+    if "JUMP" in name or name in ("LOAD_GLOBAL", "LOAD_DEREF", "IS_OP", "CONTAINS_OP", "FOR_ITER")
+}
+
+
+def expression(function: Any, names: dict[str, str]) -> str | None:
+    """What ``function`` returns as one expression over ``names``, or None if it is not one.
+
+    Example:
+        >>> expression(lambda xp, g, x: g * xp.cos(x), {"g": "g", "x": "self.v_x"})
+        '(g * xp.cos(self.v_x))'
+    """
+    asked = argument_names(function)[1:]
+    if not set(asked) <= names.keys() or _OTHER & set(function.__code__.co_code[::2]):
+        return None
+    try:
+        result = function(Symbol("xp", -1), *(Symbol(names[n], -1) for n in asked))
+    except _NotOneExpression:
+        return None
+    return result._text if isinstance(result, Symbol) else None
+
+
+class Writer:
+    """The source of one primitive's recorder and pulls."""
+
+    def __init__(self, formula: Any, rules: tuple[_Rule, ...], broadcasts: bool, own: bool) -> None:
+        code = formula.__code__
+        count = code.co_argcount + code.co_kwonlyargcount
+        self.name = formula.__name__
+        self.parameters = code.co_varnames[1:count]
+        self.operands = self.parameters[: len(rules)]
+        self.rules, self.broadcasts, self.own = rules, broadcasts, own
+        self.needs = [argument_names(rule) if rule else () for rule in rules]
+        self.rest = self.parameters[len(rules) :]
+        facts = [o + fact for o in self.operands for fact in ("_shape", "_dtype")]
+        known = {"g", "y", *self.parameters, *facts}
+        for names in self.needs:
+            if unknown := set(names[1:]) - known:
+                msg = (
+                    f"{self.name}: a rule asks for {', '.join(sorted(unknown))}, which is none of "
+                )
+                raise TypeError(msg + ", ".join(sorted(known)))
+        asked = dict.fromkeys(n for names in self.needs for n in names[1:] if n != "g")
+        self.saved = tuple(asked)
+        self.checks = not own
+        self.fits = [rule is not None and (not own or len(rules) > 1) for rule in rules]
+        self.call = f"formula(xp, {', '.join((*self.operands, *(f'{p}={p}' for p in self.rest)))})"
+        if broadcasts and not self.rest and not formula.__defaults__:
+            self.call = expression(formula, {o: o for o in self.operands}) or self.call
+
+    def _term(self, o: str, prefix: str) -> str:
+        """The gradient of operand ``o``: its rule's expression, or a call of the rule."""
+        index = self.operands.index(o)
+        names = {"g": "g"}
+        for n in self.saved:
+            array = n == "y" or n in self.operands
+            names[n] = (prefix if array else "v_") + n
+        asked = [names[n] for n in self.needs[index][1:]]
+        text = None
+        if not set(self.needs[index]) & set(self.rest):
+            text = expression(self.rules[index], names)
+        return text or f"rule_{o}({', '.join(['xp', *asked])})"
+
+    def slots(self) -> list[str]:
+        edges = ["e_" + o for o, rule in zip(self.operands, self.rules, strict=True) if rule]
+        likes = ["l_" + o for o, fits in zip(self.operands, self.fits, strict=True) if fits]
+        return [*edges, *likes, *("v_" + n for n in self.saved)]
+
+    def differentiable(self) -> list[str]:
+        return [o for o, rule in zip(self.operands, self.rules, strict=True) if rule]
+
+    def recorder(self, signature: str, several: bool) -> str:
+        name, operands = self.name, self.operands
+        edges = ["e_" + o for o in self.differentiable()]
+        w = [f"def {name}({signature}):"]
+        for o in operands:
+            w += [f" if isinstance({o}, Variable):"]
+            w += [f"  e_{o} = {o}._node"] if "e_" + o in edges else []
+            w += [f"  {o} = {o}._data"]
+            w += [" else:", f"  e_{o} = None"] if "e_" + o in edges else []
+        everything = ", ".join(operands)
+        if len(operands) == 1:
+            w += [" try:", f"  xp = by_type[{everything}.__class__]", " except KeyError:"]
+            w += [f"  xp, = resolve('{name}', {everything})"]
+        elif len(operands) == 2:
+            a, b = operands
+            w += [" try:", f"  xp = by_type[{a}.__class__]", f"  xb = by_type[{b}.__class__]"]
+            w += [" except KeyError:", f"  xp, xb = resolve('{name}', {everything})"]
+            w += [" arrays = xp is xb", " if not arrays:", "  if xp is None: xp = xb"]
+            w += [f"  elif xb is not None: raise mixed('{name}', {everything})"]
+        else:
+            w += [f" xp = common('{name}', ({everything},))"]
+        w += [
+            " if xp is None:",
+            f"  {operands[0]} = number('{name}', '{operands[0]}', {operands[0]})",
+        ]
+        w += ["  xp = default"]
+        w += [" try:", f"  y = {self.call}", " except Exception as error:"]
+        w += [f"  raise explained(error, '{name}', ({everything},))"]
+        silent = " and ".join(f"{e} is None" for e in edges)
+        if several:
+            w += [f" if ({silent}) or not recording(): return [handle(v, None) for v in y]"]
+        else:
+            w += [" v = new(Variable)", " v._data = y", " v.grad = v.name = None"]
+            w += [f" if ({silent}) or not recording():", "  v._node = None", "  return v"]
+        w += [" node = new(Node)", " node.watch = None"]
+        if len(edges) == 1:
+            w += [f" node.rank = {edges[0]}.rank + 1"]
+        else:
+            w += [" rank = 0"]
+            for e in edges:
+                w += [f" if {e} is not None:", f"  r = {e}.rank", "  if r > rank: rank = r"]
+            w += [" node.rank = rank + 1"]
+        w += [f" node.{e} = {e}" for e in edges]
+        w += self._keep(edges)
+        w += self._likes()
+        if several:
+            return "\n".join([*w, " return outputs(node, y)"])
+        return "\n".join([*w, " v._node = node", " node.out = ref(v)", " return v"])
+
+    def _keep(self, edges: list[str]) -> list[str]:
+        w = []
+        for saved in self.saved:
+            fact = saved[-6:] if saved[-6:] in ("_shape", "_dtype") else ""
+            value = f"{saved[:-6]}.{fact[1:]}" if fact else saved
+            users = [
+                "e_" + o
+                for o, names in zip(self.operands, self.needs, strict=True)
+                if saved in names
+            ]
+            if fact:
+                edge = f"e_{saved[:-6]}"
+                w += (
+                    [f" node.v_{saved} = None if {edge} is None else {value}"]
+                    if len(edges) > 1
+                    else [f" node.v_{saved} = {value}"]
+                )
+            elif saved in self.rest or len(users) == len(edges):
+                w += [f" node.v_{saved} = {value}"]
+            else:
+                used = " or ".join(f"{e} is not None" for e in users)
+                w += [f" node.v_{saved} = {value} if {used} else None"]
+        return w
+
+    def _likes(self) -> list[str]:
+        likes = [o for o, fits in zip(self.operands, self.fits, strict=True) if fits]
+        if not likes:
+            return []
+        if self.checks or not self.broadcasts:
+            return [
+                f" node.l_{o} = None if e_{o} is None else ({o}.shape, {o}.dtype)" for o in likes
+            ]
+        found = [f"node.l_{o} = None if e_{o} is None else like(xp, {o}, y)" for o in likes]
+        if len(self.operands) != 2:
+            return [" " + line for line in found]
+        a, b = self.operands
+        same = f"({a}.__class__ is float64 is {b}.__class__)"
+        w = [f" {' = '.join('node.l_' + o for o in likes)} = None", " if arrays:"]
+        w += [f"  if not {same} and ({a}.dtype is not {b}.dtype or {a}.shape != {b}.shape):"]
+        w += ["   " + line for line in found]
+        w += [f" elif complex is {a}.__class__ or complex is {b}.__class__:"]
+        return w + ["  " + line for line in found]
+
+    def pull(self, general: bool, gate: bool, several: bool) -> str:
+        """The source of a pull: for raw, real arrays; or, if ``general``, for any sweep."""
+        w = [
+            f"def pull{'_general' if general else ''}(self, g, sweep, keep):",
+            " table = sweep.table",
+        ]
+        if general:
+            if several:
+                w += [" g = filled(self, g, sweep)"]
+            one = "g[0]" if several else "g"
+            w += [" record, wanted = sweep.record, sweep.wanted"]
+            w += [f" raw = {one}._data if record else {one}", " xp = backend_of(raw)"]
+            w += [f" conjugate = {not gate and not several} and xp.is_complex(raw.dtype)"]
+            w += [" if record: xp = namespace_of(xp)", " if conjugate: g = xp.conj(g)"]
+        elif several:
+            w += [" g = filled(self, g, sweep)", " xp = backend_of(g[0])"]
+        elif gate or any("xp" in self._term(o, "v_") for o in self.differentiable()):
+            w += [" xp = by_type.get(g.__class__) or backend_of(g)"]
+        w += [f" v_{n} = self.v_{n}" for n in self.saved]
+        arrays = [n for n in self.saved if n == "y" or n in self.operands]
+        if arrays:
+            w += [" if not keep: " + " = ".join(f"self.v_{n}" for n in arrays) + " = RELEASED"]
+        if not general and gate:
+            w += [" complex_now = False"]
+        for o, rule, names, fits in zip(
+            self.operands, self.rules, self.needs, self.fits, strict=True
+        ):
+            if rule is not None:
+                w += self._one(o, names, fits, general, gate)
+        return "\n".join([*w, " return complex_now" if gate and not general else ""])
+
+    def _one(
+        self, o: str, names: tuple[str, ...], fits: bool, general: bool, gate: bool
+    ) -> list[str]:
+        wanted = f" and (wanted is None or e_{o} in wanted)" if general else ""
+        w = [f" e_{o} = self.e_{o}", f" if e_{o} is not None{wanted}:"]
+        for n in names[1:]:
+            if n == "y" or n in self.operands:
+                w += [f"  if v_{n} is RELEASED: raise released(self)"]
+                if general:
+                    edge = (
+                        "self"
+                        if n == "y"
+                        else f"self.e_{n}"
+                        if n in self.differentiable()
+                        else "None"
+                    )
+                    w += [
+                        f"  w_{n} = handle(v_{n}, {edge}) if record and {edge} is not None else v_{n}"
+                    ]
+        w += [f"  d = {self._term(o, 'w_' if general else 'v_')}"]
+        if general:
+            w += ["  if conjugate: d = xp.conj(d)"]
+        if self.checks:
+            w += [
+                f"  d = checked({'xp' if general else 'backend_of(d)'}, d, self.l_{o}, '{self.name}', '{o}', {self.broadcasts})"
+            ]
+        elif fits:
+            w += [
+                f"  if self.l_{o} is not None: d = fit({'xp' if general else 'backend_of(d)'}, d, self.l_{o})"
+            ]
+        if gate and not general:
+            w += ["  complex_now = complex_now or xp.is_complex(d.dtype)"]
+        w += [f"  rank = e_{o}.rank", "  bucket = table[rank]"]
+        w += [f"  if bucket is None: table[rank] = {{e_{o}: d}}"]
+        w += [f"  elif e_{o} in bucket: accumulate(sweep, bucket, e_{o}, d)"]
+        return [*w, f"  else: bucket[e_{o}] = d"]
+
+
+def argument_names(rule: Any) -> tuple[str, ...]:
+    """The names of the positional arguments of a function."""
+    return rule.__code__.co_varnames[: rule.__code__.co_argcount]
+
+
+def signature(formula: Any) -> str:
+    """The arguments after ``xp`` as source, with ``default_<name>`` for defaults."""
+    code, defaults = formula.__code__, formula.__defaults__ or ()
+    names = list(code.co_varnames[1 : code.co_argcount])
+    plain = len(names) - len(defaults)
+    words = [n if i < plain else f"{n}=default_{n}" for i, n in enumerate(names)]
+    keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    if keywords:
+        given = formula.__kwdefaults__ or {}
+        words += ["*", *(f"{n}=default_{n}" if n in given else n for n in keywords)]
+    return ", ".join(words)
+
+
+def defaults(formula: Any) -> dict[str, Any]:
+    """The values of `signature`'s default names."""
+    code, defaults = formula.__code__, formula.__defaults__ or ()
+    names = code.co_varnames[: code.co_argcount][code.co_argcount - len(defaults) :]
+    found = dict(zip(names, defaults, strict=True)) | (formula.__kwdefaults__ or {})
+    return {"default_" + name: value for name, value in found.items()}
