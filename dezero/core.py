@@ -16,7 +16,7 @@ from weakref import ref
 
 import numpy as np
 
-from .backends import Backend, backend_of, by_type, mixed, move
+from .backends import Backend, backend_of, by_type, mixed
 from .config import recording, using_config
 from .graph import Leaf, Output, Sweep, Watch, between, deliver, newest_first, run
 
@@ -107,26 +107,6 @@ class Variable:
         """The device that the array lives on."""
         return backend_of(self._data).device(self._data)
 
-    def _text(self) -> str:
-        data = self.data
-        if data is None:
-            return "None"
-        if isinstance(data, np.ndarray) or backend_of(data).name == "dask":
-            return str(data)
-        return str(backend_of(data).to_numpy(data))
-
-    def __repr__(self) -> str:
-        return "variable(" + self._text().replace("\n", "\n" + " " * 9) + ")"
-
-    def __str__(self) -> str:
-        return self._text()
-
-    def __format__(self, spec: str) -> str:
-        data = self.data
-        if not spec or data is None:
-            return format(self._text(), spec)
-        return format(backend_of(data).to_numpy(data)[()], spec)
-
     def __reduce__(self) -> Any:  # pickle and deepcopy take the array, not the graph
         state = {"name": self.name, **getattr(self, "__dict__", {})}
         return _rebuilt, (type(self), self.data, self.requires_grad), state
@@ -181,61 +161,26 @@ class Variable:
         """Cut the graph behind this Variable: it is a leaf from now on."""
         node = self._node
         if isinstance(node, (Function, Output)):
+            self._node = leaf = Leaf(self)
+            leaf.watch, node.watch = node.watch, Watch()
+            node.watch.leaf = leaf
             node.cut()
-            self._node = Leaf(self)
 
     def unchain_backward(self) -> None:
         """Cut the graph behind everything that this Variable was computed from.
 
         The Variable itself keeps its creator. Used to truncate backpropagation through time.
         """
+        own = (self._node, self.creator)
         for node in newest_first([self._node]):
-            if node is not self._node:
-                for handle in node.handles():
-                    handle._node = Leaf(handle)
+            if node not in own:
+                for handle in list(node.handles()):
+                    handle.unchain()
                 node.cut()
 
     def detach(self) -> Variable:
         """A constant that shares this Variable's array."""
         return _handle(self._data, None)
-
-    def to(self, target: Any) -> Variable:
-        """This Variable in another array library or on another device; gradients flow back.
-
-        Args:
-            target: A backend's name (``"torch"``, ``"cupy"``, ``"torch:cuda:0"``), or a device of
-                the library that the array belongs to (``"cuda:1"``).
-
-        Returns:
-            A new Variable, or this one if it is already there.
-
-        Raises:
-            ValueError: There is no such backend or device.
-            ImportError: The library is not installed.
-            RuntimeError: It is installed, but has no device.
-
-        Example:
-            >>> import numpy as np
-            >>> Variable(np.ones(2)).to("numpy").shape
-            (2,)
-        """
-        if move(self._data, target) is self._data:
-            return self
-        return Move(target)(self)
-
-    def to_cpu(self) -> None:
-        """Move the data, in place, to NumPy on the host."""
-        if self._data is not None:
-            self._data = move(self.data, "numpy")
-
-    def to_gpu(self) -> None:
-        """Move the data, in place, to CuPy on the current device.
-
-        Raises:
-            ImportError, RuntimeError: There is no CuPy, or no device; the message says which.
-        """
-        if self._data is not None:
-            self._data = move(self.data, "cupy")
 
     def cleargrad(self) -> None:
         """Forget the gradient."""
@@ -319,7 +264,8 @@ class Variable:
                 grads.append((handle, _total(handle, leaves, leaf, leaf in owned, create_graph)))
         for handle, g in retained or ():
             if handle is not self or handle.grad is None:
-                g = _handle(g._data, g._node) if create_graph else _handle(copy.copy(g), None)
+                data = backend_of(_raw(g)).copy(_raw(g))
+                g = _handle(data, g._node if create_graph else None)
                 grads.append((handle, g))
         if not retain_grad:
             self.grad = None
@@ -450,6 +396,9 @@ def _observed(node: Any, g: Any, record: bool, retained: Any, targets: Any) -> A
                 if result.shape != g.shape:
                     msg = f"a gradient hook returned shape {result.shape}, expected {g.shape}"
                     raise ValueError(msg)
+                if result.dtype != g.dtype:
+                    xp = backend_of(_raw(g))
+                    result = result.astype(g.dtype) if record else xp.cast(result, g.dtype)
                 g = result
         if watch.retained and retained is None and node.rank:
             watch.retained = False
@@ -500,7 +449,7 @@ class Function:
         variable(6.0)
     """
 
-    __slots__ = ("_edges", "_inputs", "_like", "out", "rank", "watch")
+    __slots__ = ("_edges", "_inputs", "_like", "_ys", "out", "rank", "watch")
 
     def forward(self, *arrays: Array) -> Any:
         """Compute the outputs from raw arrays."""
@@ -548,6 +497,7 @@ class Function:
             node._like = [(handle.shape, handle.dtype) for handle in handles]
             node.rank = 1 + max(edge.rank for edge in edges if edge is not None)
             node.watch = None
+            node._ys = [y._data for y in results] if _uses_outputs(node) else None
             if several:
                 for i, y in enumerate(results):
                     y._node = Output(node, i, y)
@@ -586,10 +536,27 @@ class Function:
             if handle is not None:
                 yield handle
 
+    def _revived(self) -> list[Variable]:
+        """The results, new handles for those that are gone, if ``backward`` asks for them."""
+        if self._ys is None:
+            return []
+        several = isinstance(self.out, list)
+        handles = []
+        for i, (out, y) in enumerate(zip(self.outputs, self._ys, strict=True)):
+            handle = out()
+            if handle is None:
+                handle = _handle(y, self)
+                if several:
+                    handle._node = Output(self, i, handle)
+                    self.out[i] = (ref(handle), *self.out[i][1:])
+                else:
+                    self.out = ref(handle)
+            handles.append(handle)
+        return handles
+
     def cut(self) -> None:
         """Forget the edges and what was saved: gradients end here."""
-        self._edges = ()
-        self._inputs = []
+        self._edges, self._inputs, self._ys = (), [], None
 
     def pull(self, g: Any, sweep: Sweep, keep: bool) -> bool:
         """Pass the gradient on to the inputs, from a sweep of raw and real arrays."""
@@ -608,6 +575,7 @@ class Function:
             gys = [gy.conj() for gy in gys]  # type: ignore[attr-defined]
         name = type(self).__name__
         with using_config("enable_backprop", sweep.record):
+            living = self._revived()  # held while backward runs  # noqa: F841
             gxs = self.backward(*gys)
             gxs = gxs if isinstance(gxs, (tuple, list)) else (gxs,)
             if len(gxs) != len(self._edges):
@@ -647,6 +615,14 @@ def filled(node: Function, gs: list[Any], sweep: Sweep) -> list[Any]:
     return gs
 
 
+def _uses_outputs(function: Function) -> bool:
+    """Whether ``backward`` may ask for ``self.outputs``; unknown for anything but plain code."""
+    code = getattr(type(function).backward, "__code__", None)
+    return (
+        code is None or "outputs" in code.co_names or "__wrapped__" in dir(type(function).backward)
+    )
+
+
 def _twin(handle: Variable) -> Variable:
     """What a node may hold of an input: never a leaf itself, whose grad may lead back here."""
     if isinstance(handle._node, Leaf):
@@ -659,20 +635,3 @@ def _twin(handle: Variable) -> Variable:
 def _living(twin: Variable) -> Variable:
     handle = twin._node.out() if isinstance(twin._node, Leaf) else None
     return handle if handle is not None and handle._data is twin._data else twin
-
-
-class Move(Function):
-    """An array in another library or on another device; its gradient comes back."""
-
-    def __init__(self, target: Any) -> None:
-        self.target = target
-
-    def forward(self, x: Array) -> Array:
-        xp = backend_of(x)
-        self.origin = (xp.name, xp.device(x))
-        return move(x, self.target)
-
-    def backward(self, gy: Variable) -> Variable:
-        name, device = self.origin
-        g = gy.to(name)
-        return g if g.device == device else g.to(device)

@@ -20,10 +20,11 @@ __all__ += ["run"]
 class Watch:
     """What a node does with its gradient beside passing it on."""
 
-    __slots__ = ("hooks", "retained")
+    __slots__ = ("hooks", "leaf", "retained")
 
     def __init__(self) -> None:
         self.hooks: dict[int, Callable[[Any], Any]] = {}
+        self.leaf: Leaf | None = None  # what stands here since the Variable was unchained
         self.retained = False
 
 
@@ -152,6 +153,9 @@ def run(
         while bucket:
             node, g = bucket.popitem()
             if (look or node.watch is not None) and g.__class__ is not list:
+                if node.watch is not None and node.watch.leaf is not None:
+                    deliver(sweep, node.watch.leaf, g)
+                    continue
                 g = observed(node, g)
             if general:
                 node.pull_general(g, sweep, keep)
@@ -161,6 +165,7 @@ def run(
     for leaf in leaves:
         if look or leaf.watch is not None:
             leaves[leaf] = observed(leaf, leaves[leaf])
+            sweep.owned.discard(leaf)  # a hook may hold it
     return leaves, sweep.owned
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import functions as F
-from .backends import backend_of
+from .backends import backend_of, move
 from .core import Variable
 from .primitive import namespace_of, ops
 
@@ -63,6 +63,77 @@ _METHODS = {
     "squeeze": F.squeeze,
     "conj": F.conj,
 }
+
+
+# --- text and places ---------------------------------------------------------------------------
+
+
+def _text(self: Variable) -> str:
+    data = self.data
+    if data is None:
+        return "None"
+    if isinstance(data, np.ndarray) or backend_of(data).name == "dask":
+        return str(data)
+    return str(backend_of(data).to_numpy(data))
+
+
+def _repr(self: Variable) -> str:
+    return "variable(" + _text(self).replace("\n", "\n" + " " * 9) + ")"
+
+
+def _str(self: Variable) -> str:
+    return _text(self)
+
+
+def _format(self: Variable, spec: str) -> str:
+    data = self.data
+    if not spec or data is None:
+        return format(_text(self), spec)
+    return format(backend_of(data).to_numpy(data)[()], spec)
+
+
+def _to(self: Variable, target: Any) -> Variable:
+    """This Variable in another array library or on another device; gradients flow back.
+
+    Args:
+        target: A backend's name (``"torch"``, ``"cupy"``, ``"torch:cuda:0"``), or a device of
+            the library that the array belongs to (``"cuda:1"``).
+
+    Returns:
+        A new Variable, or this one if it is already there.
+
+    Raises:
+        ValueError: There is no such backend or device.
+        ImportError: The library is not installed.
+        RuntimeError: It is installed, but has no device.
+
+    Example:
+        >>> import numpy as np
+        >>> Variable(np.ones(2)).to("numpy").shape
+        (2,)
+    """
+    if move(self._data, target) is self._data:
+        return self
+    return F.Move(target)(self)
+
+
+def _to_cpu(self: Variable) -> None:
+    """Move the data, in place, to NumPy on the host."""
+    if self._data is not None:
+        self._data = move(self.data, "numpy")
+
+
+def _to_gpu(self: Variable) -> None:
+    """Move the data, in place, to CuPy on the current device.
+
+    Raises:
+        ImportError, RuntimeError: There is no CuPy, or no device; the message says which.
+    """
+    if self._data is not None:
+        self._data = move(self.data, "cupy")
+
+
+# --- shapes -----------------------------------------------------------------------------------
 
 
 def _reshape(self: Variable, *shape: Any) -> Variable:
@@ -195,6 +266,12 @@ def setup_variable() -> None:
     for name, kind in {"float": float, "int": int, "complex": complex}.items():
         setattr(Variable, f"__{name}__", _number(kind))
     attributes = {
+        "__repr__": _repr,
+        "__str__": _str,
+        "__format__": _format,
+        "to": _to,
+        "to_cpu": _to_cpu,
+        "to_gpu": _to_gpu,
         "__getitem__": F.get_item,
         "__len__": _len,
         "__iter__": _iterate,

@@ -222,7 +222,8 @@ def _made(
         "backend_of": backend_of, "checked": _checked, "common": _common, "default": numpy_backend,
         "explained": _explained, "filled": filled, "fit": _fit, "float64": np.float64,
         "formula": formula, "handle": _handle, "like": _like, "mixed": mixed, "new": _new,
-        "namespace_of": namespace_of, "number": _number, "outputs": _outputs, "ref": ref,
+        "namespace_of": namespace_of, "number": _number, "ndarray": np.ndarray,
+        "outputs": _outputs, "ref": ref,
         "recording": recording, "released": _released, "resolve": _resolve,
         "__name__": formula.__module__,
     }  # fmt: skip
@@ -421,7 +422,7 @@ def variadic(rule: Callable[..., Any]) -> Callable[[Any], Any]:
             try:
                 y = formula(xp, raws, *args, **kwargs)
             except Exception as error:
-                raise _explained(error, name, tuple(raws))
+                raise _explained(error, name, tuple(raws)) from None
             variable = _handle(y, None)
             edges = tuple(a._node if isinstance(a, Variable) else None for a in arrays)
             if recording() and any(edge is not None for edge in edges):

@@ -166,14 +166,17 @@ class Writer:
             w += [" else:", f"  e_{o} = None"] if "e_" + o in edges else []
         everything = ", ".join(operands)
         if len(operands) == 1:
-            w += [" try:", f"  xp = by_type[{everything}.__class__]", " except KeyError:"]
-            w += [f"  xp, = resolve('{name}', {everything})"]
+            w += [f" if {everything}.__class__ is ndarray: xp = default", " else:"]
+            w += ["  try:", f"   xp = by_type[{everything}.__class__]", "  except KeyError:"]
+            w += [f"   xp, = resolve('{name}', {everything})"]
         elif len(operands) == 2:
             a, b = operands
-            w += [" try:", f"  xp = by_type[{a}.__class__]", f"  xb = by_type[{b}.__class__]"]
-            w += [" except KeyError:", f"  xp, xb = resolve('{name}', {everything})"]
-            w += [" arrays = xp is xb", " if not arrays:", "  if xp is None: xp = xb"]
-            w += [f"  elif xb is not None: raise mixed('{name}', {everything})"]
+            w += [f" if {a}.__class__ is ndarray and {b}.__class__ is ndarray:"]
+            w += ["  xp, arrays = default, True", " else:"]
+            w += ["  try:", f"   xp = by_type[{a}.__class__]", f"   xb = by_type[{b}.__class__]"]
+            w += ["  except KeyError:", f"   xp, xb = resolve('{name}', {everything})"]
+            w += ["  arrays = xp is xb", "  if not arrays:", "   if xp is None: xp = xb"]
+            w += [f"   elif xb is not None: raise mixed('{name}', {everything})"]
         else:
             w += [f" xp = common('{name}', ({everything},))"]
         w += [
@@ -182,7 +185,7 @@ class Writer:
         ]
         w += ["  xp = default"]
         w += [" try:", f"  y = {self.call}", " except Exception as error:"]
-        w += [f"  raise explained(error, '{name}', ({everything},))"]
+        w += [f"  raise explained(error, '{name}', ({everything},)) from None"]
         silent = " and ".join(f"{e} is None" for e in edges)
         if several:
             w += [f" if ({silent}) or not recording(): return [handle(v, None) for v in y]"]
@@ -287,27 +290,18 @@ class Writer:
             if n == "y" or n in self.operands:
                 w += [f"  if v_{n} is RELEASED: raise released(self)"]
                 if general:
-                    edge = (
-                        "self"
-                        if n == "y"
-                        else f"self.e_{n}"
-                        if n in self.differentiable()
-                        else "None"
-                    )
-                    w += [
-                        f"  w_{n} = handle(v_{n}, {edge}) if record and {edge} is not None else v_{n}"
-                    ]
+                    constant = n != "y" and n not in self.differentiable()
+                    edge = "self" if n == "y" else "None" if constant else f"self.e_{n}"
+                    w += [f"  w_{n} = v_{n}"]
+                    w += [f"  if record and {edge} is not None: w_{n} = handle(v_{n}, {edge})"]
         w += [f"  d = {self._term(o, 'w_' if general else 'v_')}"]
+        xp = "xp" if general else "backend_of(d)"
         if general:
             w += ["  if conjugate: d = xp.conj(d)"]
         if self.checks:
-            w += [
-                f"  d = checked({'xp' if general else 'backend_of(d)'}, d, self.l_{o}, '{self.name}', '{o}', {self.broadcasts})"
-            ]
+            w += [f"  d = checked({xp}, d, self.l_{o}, '{self.name}', '{o}', {self.broadcasts})"]
         elif fits:
-            w += [
-                f"  if self.l_{o} is not None: d = fit({'xp' if general else 'backend_of(d)'}, d, self.l_{o})"
-            ]
+            w += [f"  if self.l_{o} is not None: d = fit({xp}, d, self.l_{o})"]
         if gate and not general:
             w += ["  complex_now = complex_now or xp.is_complex(d.dtype)"]
         w += [f"  rank = e_{o}.rank", "  bucket = table[rank]"]

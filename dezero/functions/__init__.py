@@ -1,6 +1,7 @@
 """Mathematics over arrays and Variables, by chapter of the Array API standard and then by use."""
 
 from .activation import *
+from .creation import *
 from .elementwise import *
 from .indexing import *
 from .linear_algebra import *
@@ -9,5 +10,6 @@ from .manipulation import *
 from .random import *
 from .sorting import *
 from .statistical import *
+from .utility import *
 
 sub, mul, neg, div = subtract, multiply, negative, divide  # noqa: F405

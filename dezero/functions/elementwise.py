@@ -95,7 +95,7 @@ def constant(formula):
         try:
             y = formula(xp, *operands, **parameters)
         except Exception as error:
-            raise _explained(error, name, tuple(operands))
+            raise _explained(error, name, tuple(operands)) from None
         if isinstance(y, tuple):
             return tuple(_handle(part, None) for part in y)
         return _handle(y, None)

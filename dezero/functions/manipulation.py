@@ -215,7 +215,7 @@ def split(x, sections, axis=0):
         axis: The dimension to cut.
 
     Raises:
-        ValueError: The length is not a multiple of ``sections``.
+        ValueError: The length is not a multiple of ``sections``, or places are not in order.
     """
     axis = normalized_axes(axis, x.ndim)[0]
     n = x.shape[axis]
@@ -225,6 +225,9 @@ def split(x, sections, axis=0):
             raise ValueError(msg)
         sections = range(n // sections, n, n // sections)
     ends = tuple(min(n, max(0, i + n if i < 0 else i)) for i in sections)
+    if list(ends) != sorted(ends):
+        msg = f"split: the places {tuple(sections)} along axis {axis} of length {n} are not in order"
+        raise ValueError(msg)
     return _split(x, ends, axis)
 
 
