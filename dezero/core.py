@@ -2,8 +2,7 @@
 
 A Variable is a handle on an array. Where a gradient is wanted it also knows its node in the graph:
 a `Leaf`, or the Function that made it. Functions hold edges to the nodes before them, never to
-handles after them, so a graph is freed by reference counting alone. Figures and reasons are in
-docs/engine.md.
+handles after them, so a graph is freed by reference counting alone. More in docs/engine.md.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
 import numpy as np
@@ -52,6 +51,14 @@ class Variable:
     __slots__ = ("__weakref__", "_data", "_node", "grad", "name")
     __array_priority__ = 200
     __hash__ = object.__hash__
+    _data: Array
+
+    if TYPE_CHECKING:  # operators.py attaches these
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = cast(Any, None)
+        __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __neg__ = cast(Any, None)
+        __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = cast(Any, None)
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, data: Array, name: str | None = None, requires_grad: bool = True) -> None:
         self.data = data
@@ -137,7 +144,7 @@ class Variable:
         """The Function that made this Variable, or None. Assigning None unchains."""
         node = self._node
         node = node.function if isinstance(node, Output) else node
-        return node if isinstance(node, Function) else None
+        return node if isinstance(node, Function) and node.edges else None
 
     @creator.setter
     def creator(self, function: Function | None) -> None:
@@ -328,7 +335,7 @@ def seeded(where: str, y: Variable, g: Any, create_graph: bool) -> Any:
         raise ValueError(msg)
     if create_graph:
         g = g if isinstance(g, Variable) else _handle(data, None)
-        return g if data.dtype == y.dtype else g.astype(y.dtype)  # type: ignore[attr-defined]
+        return g if data.dtype == y.dtype else g.astype(y.dtype)
     return xp.cast(data, y.dtype)
 
 
@@ -338,7 +345,7 @@ def _total(handle: Variable, leaves: Any, leaf: Leaf, owned: bool, create_graph:
     if create_graph:
         g = leaves[leaf]
         if old is not None:
-            return old + g  # type: ignore[operator]
+            return old + g
         return _handle(backend_of(g._data).copy(g._data), g._node)
     xp = by_type.get(leaves[leaf].__class__) or backend_of(leaves[leaf])
     data = handle._data
@@ -450,6 +457,13 @@ class Function:
     """
 
     __slots__ = ("_edges", "_inputs", "_like", "_ys", "out", "rank", "watch")
+    rank: int
+    out: Any
+    watch: Watch | None
+    _edges: tuple[Any, ...]
+    _inputs: list[Variable]
+    _like: list[tuple[Any, Any]]
+    _ys: list[Array] | None
 
     def forward(self, *arrays: Array) -> Any:
         """Compute the outputs from raw arrays."""
@@ -572,7 +586,7 @@ class Function:
         xp = backend_of(gys[0]._data)
         conjugate = xp.is_complex(gys[0].dtype)
         if conjugate:
-            gys = [gy.conj() for gy in gys]  # type: ignore[attr-defined]
+            gys = [gy.conj() for gy in gys]
         name = type(self).__name__
         with using_config("enable_backprop", sweep.record):
             living = self._revived()  # held while backward runs  # noqa: F841
@@ -585,7 +599,7 @@ class Function:
                 if edge is None or gx is None or not (sweep.wanted is None or edge in sweep.wanted):
                     continue
                 gx = as_variable(gx)
-                gx = gx.conj() if conjugate else gx  # type: ignore[attr-defined]
+                gx = gx.conj() if conjugate else gx
                 deliver(sweep, edge, fitted(f"{name}.backward", i, gx, self._like[i], sweep.record))
 
 
@@ -598,8 +612,8 @@ def fitted(name: str, index: int, g: Variable, like: tuple[Any, Any], record: bo
     xp = backend_of(g._data)
     if g.dtype != dtype and xp.is_inexact(dtype) and xp.is_inexact(g.dtype):
         if record:
-            g = g.real if xp.is_complex(g.dtype) and not xp.is_complex(dtype) else g  # type: ignore[attr-defined]
-            return g.astype(dtype)  # type: ignore[attr-defined]
+            g = g.real if xp.is_complex(g.dtype) and not xp.is_complex(dtype) else g
+            return g.astype(dtype)
         return xp.cast(g._data, dtype)
     return g if record else g._data
 

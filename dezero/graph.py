@@ -55,7 +55,7 @@ class Output(Leaf):
         super().__init__(handle)
         self.function = function
         self.index = index
-        self.rank = function.rank + 1  # type: ignore[misc]
+        self.rank = function.rank + 1
 
     @property
     def edges(self) -> tuple[Any, ...]:  # type: ignore[override]

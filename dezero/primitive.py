@@ -322,6 +322,7 @@ class VariadicNode(Function):
     """One executed primitive over a sequence of arrays."""
 
     __slots__ = ("asked",)
+    asked: dict[str, Any]
     rule: Any
     formula: Any
 
@@ -426,7 +427,7 @@ def variadic(rule: Callable[..., Any]) -> Callable[[Any], Any]:
             variable = _handle(y, None)
             edges = tuple(a._node if isinstance(a, Variable) else None for a in arrays)
             if recording() and any(edge is not None for edge in edges):
-                node = _new(node_type)
+                node: Any = _new(node_type)
                 given = {"arrays": raws, "y": y, "needed": None}
                 given |= defaults | dict(zip(parameters, args, strict=False)) | kwargs
                 given["shapes"] = [a.shape for a in raws]

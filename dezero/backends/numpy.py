@@ -57,10 +57,18 @@ class NumPyBackend(Backend):
         return np.asarray(x)
 
     def is_complex(self, dtype: Any) -> bool:
-        return dtype.kind == "c"
+        try:
+            return dtype.kind == "c"
+        except AttributeError:  # np.float32 and the like are classes
+            return np.dtype(dtype).kind == "c"
 
     def is_inexact(self, dtype: Any) -> bool:
-        return dtype.kind in "fc" or (dtype.kind == "V" and dtype.name == "bfloat16")
+        try:
+            kind = dtype.kind
+        except AttributeError:
+            dtype = np.dtype(dtype)
+            kind = dtype.kind
+        return kind in "fc" or (kind == "V" and dtype.name == "bfloat16")
 
     def copy(self, x: Any) -> Any:
         return np.array(x)
@@ -85,7 +93,8 @@ class NumPyBackend(Backend):
         return x.swapaxes(-1, -2)
 
     def sum(self, x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
-        return np.add.reduce(x, axis=axis, dtype=dtype, keepdims=keepdims)
+        total: Any = np.add.reduce
+        return total(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
     def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
         zeros = np.zeros(shape, g.dtype)
