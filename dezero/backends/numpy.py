@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import array_api_compat.numpy as compat
 import numpy as np
 
 from .base import Backend, is_basic
@@ -20,8 +19,24 @@ _NATIVE = (
     "logaddexp logical_and logical_not logical_or logical_xor matmul max maximum mean min minimum "
     "moveaxis multiply negative not_equal ones ones_like outer permute_dims positive pow prod real "
     "reciprocal remainder roll sign signbit sin sinh sqrt square squeeze stack subtract take tan "
-    "tanh tensordot tile vecdot where zeros zeros_like einsum put_along_axis take_along_axis"
+    "tanh tensordot tile vecdot where zeros zeros_like einsum put_along_axis take_along_axis "
+    "arange asarray copysign count_nonzero cumulative_sum isdtype linspace nextafter nonzero trunc "
+    "flip repeat int64 float32 float64 var std"
 ).split()
+
+
+class _Compat:
+    """array_api_compat.numpy, imported when something is first asked of it.
+
+    That import costs as much as NumPy itself, as it loads what NumPy would load lazily.
+    """
+
+    __name__ = "array_api_compat.numpy"
+
+    def __getattr__(self, name: str) -> Any:
+        import array_api_compat.numpy as compat
+
+        return getattr(compat, name)
 
 
 def _references(table: dict[Any, Any], key: Any) -> int:
@@ -36,7 +51,7 @@ class NumPyBackend(Backend):
     """NumPy arrays. Results of rank 0 may be NumPy scalars; ``Variable.data`` makes them arrays."""
 
     def __init__(self) -> None:
-        super().__init__(compat, "numpy")
+        super().__init__(_Compat(), "numpy")
         for name in _NATIVE:
             if hasattr(np, name) and name not in NumPyBackend.__dict__:
                 setattr(self, name, getattr(np, name))
@@ -85,6 +100,9 @@ class NumPyBackend(Backend):
             a += b
             return a
         return a + b
+
+    def astype(self, x: Any, dtype: Any, copy: bool = True) -> Any:
+        return x.astype(dtype, copy=copy)
 
     def reshape(self, x: Any, shape: Any) -> Any:
         return x.reshape(shape)
