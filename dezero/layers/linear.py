@@ -1,0 +1,103 @@
+"""The fully connected layer."""
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+from .. import functions as F
+from .. import random
+from ..backends import backend_of
+from ..core import Parameter, Variable
+from .layer import Layer
+
+__all__ = ["Linear"]
+
+
+class Linear(Layer):
+    """Affine map of the last axis: ``y = x W + b``, from ``(..., I)`` to ``(..., O)``.
+
+    ``W`` has shape ``(I, O)`` (PyTorch's is the transpose) and is drawn from the normal
+    distribution with variance ``1 / I``; ``b`` has shape ``(O,)`` and starts at zero. Both are
+    drawn on the host: one seed gives the same numbers on every backend. Without ``in_size`` that
+    happens at the first call, and the parameters go to the backend and device of its input.
+
+    Args:
+        out_size: O.
+        nobias: Leave out ``b``.
+        dtype: NumPy floating dtype of the parameters.
+        in_size: I, if it is to be fixed at once.
+
+    Raises:
+        TypeError: A size is not an integer, or ``dtype`` is not floating.
+        ValueError: A size is less than 1, or the input's last axis does not fit ``W``.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = Linear(3)
+        >>> layer(np.zeros((2, 5), np.float32)).shape
+        (2, 3)
+        >>> layer.W.shape
+        (5, 3)
+    """
+
+    def __init__(
+        self,
+        out_size: int,
+        nobias: bool = False,
+        dtype: Any = np.float32,
+        in_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.out_size = _size("out_size", out_size)
+        self.in_size = None if in_size is None else _size("in_size", in_size)
+        self.dtype = np.dtype(dtype)
+        if self.dtype.kind not in "fc":
+            msg = f"Linear: dtype is {self.dtype}, a floating dtype is expected"
+            raise TypeError(msg)
+        self.W = Parameter(None, name="W")
+        if self.in_size is not None:
+            self.W.data = self._drawn(self.in_size)
+        self.b = None if nobias else Parameter(np.zeros(self.out_size, self.dtype), name="b")
+
+    def forward(self, x: Any) -> Variable:
+        if self.W.data is None:
+            self._start(x.data if isinstance(x, Variable) else x)
+        elif x.shape[-1:] != self.W.shape[:1]:
+            msg = f"Linear: input of shape {tuple(x.shape)}, W of shape {tuple(self.W.shape)}"
+            raise ValueError(f"{msg}: the input's last axis must have {self.W.shape[0]} elements")
+        return F.linear(x, self.W, self.b)
+
+    def lazy_shapes(self) -> dict[str, tuple[tuple[int | None, ...], np.dtype]]:
+        return {"W": ((self.in_size, self.out_size), self.dtype)}
+
+    def _start(self, x: Any) -> None:
+        """Draw ``W`` for the first input ``x``; put ``W`` and ``b`` where ``x`` is."""
+        if not x.shape:
+            msg = "Linear: a number as input; an array of at least one axis is expected"
+            raise ValueError(msg)
+        self.in_size = int(x.shape[-1])
+        backend = backend_of(x)
+        device = backend.device(x)
+        self.W.data = backend.from_numpy(self._drawn(self.in_size), device)
+        if self.b is not None and self.b.data is not None:
+            b = backend_of(self.b.data).to_numpy(self.b.data)
+            self.b.data = backend.from_numpy(b, device)
+
+    def _drawn(self, in_size: int) -> np.ndarray:
+        # A Python float: NumPy's would make the product float64.
+        scale = math.sqrt(1 / in_size)
+        return random.normal((in_size, self.out_size)).astype(self.dtype) * scale
+
+
+def _size(name: str, value: Any) -> int:
+    try:
+        size = operator.index(value)
+    except TypeError:
+        msg = f"Linear: {name} is {value!r}, an integer is expected"
+        raise TypeError(msg) from None
+    if size < 1:
+        msg = f"Linear: {name} is {size}, at least 1 is expected"
+        raise ValueError(msg)
+    return size

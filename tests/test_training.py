@@ -1,0 +1,219 @@
+"""Trainer: what it learns, writes, resumes, and where it stops."""
+
+import csv
+import sys
+
+import numpy as np
+import pytest
+
+import dezero.functions as F
+import dezero.random
+from dezero import training
+from dezero.data import DataLoader, Dataset
+from dezero.files import load_npz
+from dezero.models import MLP
+from dezero.optimizers import Adam
+from dezero.training import Trainer, cosine
+
+
+class Corners(Dataset):
+    """Points of the plane, labelled by quadrant."""
+
+    def prepare(self):
+        self.data = np.random.default_rng(self.train).uniform(-1, 1, (60, 2)).astype(np.float32)
+        self.label = (self.data[:, 0] > 0) * 2 + (self.data[:, 1] > 0)
+
+
+def trainer(folder, seed=0, epochs=4, lr=0.05, sizes=(16, 25), **options):
+    dezero.random.seed(seed)
+    model = MLP((16, 4), activation=F.relu, dropout=0.1)
+    optimizer = Adam(lr).setup(model)
+
+    def schedule(progress):
+        optimizer.alpha = lr * cosine(progress)
+
+    valid = DataLoader(Corners(train=False), sizes[1], shuffle=False)
+    loaders = DataLoader(Corners(), sizes[0]), valid
+    arguments = {"epochs": epochs, "schedule": schedule, **options}
+    return Trainer(model, optimizer, *loaders, folder, **arguments)
+
+
+@pytest.fixture(autouse=True)
+def unseeded():
+    yield
+    dezero.random.seed(None)
+
+
+def weights(folder, name="weights.npz"):
+    return {key: array.tobytes() for key, array in load_npz(folder / name).items()}
+
+
+def metrics(folder):
+    with open(folder / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in row.items() if "second" not in k} for row in rows]
+
+
+def test_it_learns_and_writes(tmp_path):
+    job = trainer(tmp_path, epochs=20)
+    assert job.run()
+    names = ["checkpoint.npz", "metrics.csv", "weights-best.npz", "weights.npz"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+    rows = metrics(tmp_path)
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 21))
+    assert float(rows[-1]["valid_accuracy"]) > 0.85
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"]) / 2
+    accuracies = [float(row["valid_accuracy"]) for row in rows]
+    assert job.best == {"epoch": accuracies.index(max(accuracies)) + 1, "accuracy": max(accuracies)}
+    truth, read, loss = job.predict(job.valid)
+    assert (truth == read).mean() == accuracies[-1]
+    assert loss == float(rows[-1]["valid_loss"])
+    job.model.load_weights(tmp_path / "weights-best.npz")
+    truth, read, _ = job.predict(job.valid)
+    assert (truth == read).mean() == max(accuracies)
+
+
+def test_one_seed_one_run(tmp_path):
+    for name, seed in ("a", 1), ("b", 1), ("c", 2):
+        (tmp_path / name).mkdir()
+        trainer(tmp_path / name, seed).run()
+    assert weights(tmp_path / "a") == weights(tmp_path / "b") != weights(tmp_path / "c")
+    assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+
+
+class StopAt(training.Report):
+    """Asks for a stop at one batch of the run."""
+
+    def __init__(self, batch):
+        self.left = batch
+
+    def batch(self, epoch, size, loss, accuracy):
+        self.left -= 1
+        if self.left == 0:
+            self.job.stop()
+
+
+@pytest.mark.parametrize("interval", [0.0, 1000.0])
+def test_a_stopped_run_goes_on_to_the_bit(tmp_path, interval):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole.mkdir()
+    parts.mkdir()
+    trainer(whole).run()
+    for batch in (1, 6, 3, 5):  # of 4 an epoch, 16 in all
+        report = StopAt(batch)
+        report.job = trainer(parts, report=report, interval=interval)
+        assert not report.job.run()
+    assert len(metrics(parts)) == 2  # epochs done, of 0.25 + 1.5 + 0.75 + 1.25 begun
+    assert trainer(parts).run()
+    assert weights(whole) == weights(parts)
+    assert weights(whole, "weights-best.npz") == weights(parts, "weights-best.npz")
+    assert metrics(whole) == metrics(parts)
+    assert trainer(parts).run()  # nothing left to do
+    assert weights(whole) == weights(parts)
+
+
+def test_other_libraries_learn_the_same(tmp_path, lane):
+    if lane.name == "dask":
+        pytest.skip("dask arrays are recipes, which grow with every update")
+    for folder, place in ("numpy", {}), ("a", lane), ("b", lane):
+        (tmp_path / folder).mkdir()
+        options = {"backend": lane.xp.name, "device": lane.device} if place else {}
+        # JAX compiles anew for every size
+        job = trainer(tmp_path / folder, epochs=2, sizes=(20, 60), **options)
+        job.run()
+    assert lane.xp.device(job.model.l0.W.data) == lane.xp.device(lane.array(np.zeros(1)))
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    one, other = (load_npz(tmp_path / folder / "weights.npz") for folder in ("numpy", "a"))
+    for key in one:  # the same draws; sums in another order
+        np.testing.assert_allclose(one[key], other[key], atol=2e-4, err_msg=key)
+
+
+class Poison:
+    """An augmentation that spoils one batch."""
+
+    def __init__(self, batch, value):
+        self.left, self.value = batch, value
+
+    def __call__(self, x):
+        self.left -= 1
+        return x if self.left else np.full_like(x, self.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e38])
+def test_a_loss_that_is_not_finite(tmp_path, value):
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.mkdir()
+    bad.mkdir()
+    trainer(good, schedule=None, epochs=1).run()
+    with pytest.raises(FloatingPointError, match=r"the loss is (nan|inf) in epoch 2, batch 3 of 4"):
+        trainer(bad, schedule=None, augment=Poison(7, value)).run()
+    assert weights(good) == weights(bad)
+    assert len(metrics(bad)) == 1
+
+
+def test_a_loss_that_is_not_finite_in_the_first_epoch_and_in_validation(tmp_path):
+    with pytest.raises(FloatingPointError, match="in epoch 1, batch 1 of 4"):
+        trainer(tmp_path, augment=Poison(1, np.nan)).run()
+    assert all(np.isfinite(array).all() for array in load_npz(tmp_path / "weights.npz").values())
+    assert metrics(tmp_path) == []
+    (tmp_path / "checkpoint.npz").unlink()
+    job = trainer(tmp_path)
+    job.valid.dataset.data[3] = np.inf
+    with pytest.raises(FloatingPointError, match="validation after epoch 1"):
+        job.run()
+
+
+def test_an_exception_leaves_the_last_epoch(tmp_path):
+    class Broken(StopAt):
+        def batch(self, epoch, size, loss, accuracy):
+            if epoch == 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path, report=Broken(0)).run()
+    assert len(metrics(tmp_path)) == 2
+
+
+def test_a_checkpoint_of_another_model(tmp_path):
+    trainer(tmp_path, epochs=1).run()
+    before = (tmp_path / "checkpoint.npz").read_bytes()
+    job = trainer(tmp_path)
+    job.model.l1 = MLP((3,)).l0
+    with pytest.raises(ValueError, match=r"checkpoint\.npz does not fit MLP"):
+        job.run()
+    assert (tmp_path / "checkpoint.npz").read_bytes() == before
+
+
+def test_lines(tmp_path, capsys):
+    trainer(tmp_path, epochs=2, report=training.Lines()).run()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("epoch 2/2  loss ")
+    assert all(word in lines[0] for word in ("accuracy", "validation", "samples/s", "s left"))
+    trainer(tmp_path, epochs=60, report=training.Lines()).run()
+    assert len(capsys.readouterr().out.splitlines()) <= 21
+
+
+def test_bar(tmp_path, capsys):
+    pytest.importorskip("tqdm")
+    trainer(tmp_path, epochs=2, report=training.Bar()).run()
+    text = capsys.readouterr().err
+    last = text.split("\r")[-1]
+    assert "epoch 2/2" in last
+    assert "120/120" in last
+    assert "samples/s" in last
+    assert "loss" in last
+    assert "validation" in last
+    assert "<00:00" in last  # time left
+
+
+@pytest.mark.parametrize(("tty", "tqdm", "want"), [(1, 1, "Bar"), (1, 0, "Lines"), (0, 1, "Lines")])
+def test_which_report(monkeypatch, capsys, tty, tqdm, want):
+    if tqdm:
+        pytest.importorskip("tqdm")
+    else:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: bool(tty))
+    assert type(training.report()).__name__ == want
+    assert ("tqdm is not installed" in capsys.readouterr().out) == (not tqdm)
+    assert type(training.report(quiet=True)).__name__ == "Report"
