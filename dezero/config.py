@@ -16,11 +16,11 @@ __all__ = ["Config", "enable_grad", "no_grad", "test_mode", "using_config"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_enable_backprop: ContextVar[bool] = ContextVar("enable_backprop", default=True)
+enable_backprop: ContextVar[bool] = ContextVar("enable_backprop", default=True)
 _train: ContextVar[bool] = ContextVar("train", default=True)
-_modes = {"enable_backprop": _enable_backprop, "train": _train}
+_modes = {"enable_backprop": enable_backprop, "train": _train}
 
-recording = _enable_backprop.get
+recording = enable_backprop.get
 training = _train.get
 
 

@@ -16,7 +16,7 @@ from weakref import ref
 import numpy as np
 
 from .backends import Backend, backend_of, by_type, mixed
-from .config import recording, using_config
+from .config import enable_backprop, recording, using_config
 from .graph import Leaf, Output, Sweep, Watch, between, deliver, newest_first, run
 
 __all__ = ["Function", "Parameter", "Variable", "as_array", "as_variable", "between", "sweep"]
@@ -309,6 +309,16 @@ def as_variable(x: Any) -> Variable:
     return x if isinstance(x, Variable) else Variable(as_array(x), requires_grad=False)
 
 
+def _operand(x: Any, inputs: tuple[Any, ...]) -> Variable:
+    """An input that is no Variable; a number takes the dtype of a floating array beside it."""
+    if x.__class__ in (float, int):
+        for other in map(_raw, inputs):
+            xp = by_type.get(other.__class__)
+            if xp is not None and xp.is_inexact(other.dtype):
+                return _handle(xp.asarray(x, dtype=other.dtype, device=xp.device(other)), None)
+    return as_variable(x)
+
+
 def as_array(x: Any, array_module: Any = np) -> Array:
     """``x``, with Python and NumPy scalars made arrays of rank 0.
 
@@ -464,6 +474,7 @@ class Function:
     _inputs: list[Variable]
     _like: list[tuple[Any, Any]]
     _ys: list[Array] | None
+    _asks_outputs = False
 
     def forward(self, *arrays: Array) -> Any:
         """Compute the outputs from raw arrays."""
@@ -478,40 +489,19 @@ class Function:
     def __call__(self, *inputs: Any) -> Any:
         """Apply the function: one Variable, or a list of them if ``forward`` returned a tuple."""
         node = copy.copy(self) if hasattr(self, "_edges") else self
-        arrays = [x for x in map(_raw, inputs) if by_type.get(x.__class__) is not None]
-        like = (
-            arrays[0].dtype
-            if arrays and backend_of(arrays[0]).is_inexact(arrays[0].dtype)
-            else None
-        )
-        handles = []
-        for x in inputs:
-            if like is not None and x.__class__ in (float, int):
-                x = backend_of(arrays[0]).asarray(x, dtype=like)
-            handles.append(as_variable(x))
-        name = type(self).__name__
-        for handle in handles[1:]:
-            if backend_of(handle._data) is not backend_of(handles[0]._data):
-                raise mixed(name, handles[0]._data, handle._data)
+        handles = [x if isinstance(x, Variable) else _operand(x, inputs) for x in inputs]
+        if len(handles) > 1:
+            self._check_places(handles)
         ys = node.forward(*[handle.data for handle in handles])
         several = isinstance(ys, tuple)
-        results = []
-        for y in ys if several else (ys,):
-            y = as_array(_raw(y))
-            if by_type.get(y.__class__) is None:
-                try:
-                    backend_of(y)
-                except TypeError as error:
-                    msg = f"{name}.forward returned {type(y)}, expected an array"
-                    raise TypeError(msg) from error
-            results.append(_handle(y, None))
-        node._edges = edges = tuple(handle._node for handle in handles)
-        if recording() and any(edge is not None for edge in edges):
+        results = [_handle(self._result(y), None) for y in (ys if several else (ys,))]
+        node._edges = edges = tuple([handle._node for handle in handles])
+        rank = max([edge.rank for edge in edges if edge is not None], default=-1) + 1
+        if rank and recording():
             node._inputs = [_twin(handle) for handle in handles]
-            node._like = [(handle.shape, handle.dtype) for handle in handles]
-            node.rank = 1 + max(edge.rank for edge in edges if edge is not None)
-            node.watch = None
-            node._ys = [y._data for y in results] if _uses_outputs(node) else None
+            node._like = [(handle._data.shape, handle._data.dtype) for handle in handles]
+            node.rank, node.watch = rank, None
+            node._ys = [y._data for y in results] if self._asks_outputs else None
             if several:
                 for i, y in enumerate(results):
                     y._node = Output(node, i, y)
@@ -520,6 +510,29 @@ class Function:
                 results[0]._node = node
                 node.out = ref(results[0])
         return results if several else results[0]
+
+    def _check_places(self, handles: list[Variable]) -> None:
+        first = handles[0]._data
+        for handle in handles:
+            if handle._data.__class__ is not first.__class__:
+                if backend_of(handle._data) is not backend_of(first):
+                    raise mixed(type(self).__name__, first, handle._data)
+
+    def _result(self, y: Any) -> Array:
+        if by_type.get(y.__class__) is None:
+            y = as_array(_raw(y))
+            try:
+                backend_of(y)
+            except TypeError as error:
+                msg = f"{type(self).__name__}.forward returned {type(y)}, expected an array"
+                raise TypeError(msg) from error
+        return y
+
+    def __init_subclass__(cls) -> None:
+        # Whether backward may ask for self.outputs; code behind a wrapper cannot be seen.
+        code = getattr(cls.backward, "__code__", None)
+        wrapped = code is None or hasattr(cls.backward, "__wrapped__")
+        cls._asks_outputs = wrapped or "outputs" in code.co_names
 
     @property
     def inputs(self) -> list[Variable]:
@@ -551,12 +564,10 @@ class Function:
                 yield handle
 
     def _revived(self) -> list[Variable]:
-        """The results, new handles for those that are gone, if ``backward`` asks for them."""
-        if self._ys is None:
-            return []
+        """The results, new handles for those that are gone, for a ``backward`` that asks."""
         several = isinstance(self.out, list)
         handles = []
-        for i, (out, y) in enumerate(zip(self.outputs, self._ys, strict=True)):
+        for i, (out, y) in enumerate(zip(self.outputs, self._ys or (), strict=True)):
             handle = out()
             if handle is None:
                 handle = _handle(y, self)
@@ -588,9 +599,11 @@ class Function:
         if conjugate:
             gys = [gy.conj() for gy in gys]
         name = type(self).__name__
-        with using_config("enable_backprop", sweep.record):
-            living = self._revived()  # held while backward runs  # noqa: F841
+        token = enable_backprop.set(sweep.record)
+        try:
+            living = self._revived() if self._ys is not None else None  # held while backward runs
             gxs = self.backward(*gys)
+            del living
             gxs = gxs if isinstance(gxs, (tuple, list)) else (gxs,)
             if len(gxs) != len(self._edges):
                 msg = f"{name}.backward returned {len(gxs)} gradients, expected {len(self._edges)}"
@@ -600,17 +613,26 @@ class Function:
                     continue
                 gx = as_variable(gx)
                 gx = gx.conj() if conjugate else gx
-                deliver(sweep, edge, fitted(f"{name}.backward", i, gx, self._like[i], sweep.record))
+                deliver(sweep, edge, fitted(name, i, gx, self._like[i], sweep.record))
+        finally:
+            enable_backprop.reset(token)
 
 
 def fitted(name: str, index: int, g: Variable, like: tuple[Any, Any], record: bool) -> Any:
     """A gradient from outside, checked against its input's shape and given its dtype."""
     shape, dtype = like
     if g.shape != shape:
-        msg = f"{name}: gradient {index} has shape {g.shape}, expected {shape} as its input"
+        msg = (
+            f"{name}.backward: gradient {index} has shape {g.shape}, expected {shape} as its input"
+        )
         raise ValueError(msg)
     xp = backend_of(g._data)
-    if g.dtype != dtype and xp.is_inexact(dtype) and xp.is_inexact(g.dtype):
+    if (
+        g._data.dtype is not dtype
+        and g.dtype != dtype
+        and xp.is_inexact(dtype)
+        and xp.is_inexact(g.dtype)
+    ):
         if record:
             g = g.real if xp.is_complex(g.dtype) and not xp.is_complex(dtype) else g
             return g.astype(dtype)
@@ -627,14 +649,6 @@ def filled(node: Function, gs: list[Any], sweep: Sweep) -> list[Any]:
             zeros = xp.zeros(shape, dtype=dtype, device=xp.device(some))
             gs[i] = _handle(zeros, None) if sweep.record else zeros
     return gs
-
-
-def _uses_outputs(function: Function) -> bool:
-    """Whether ``backward`` may ask for ``self.outputs``; unknown for anything but plain code."""
-    code = getattr(type(function).backward, "__code__", None)
-    return (
-        code is None or "outputs" in code.co_names or "__wrapped__" in dir(type(function).backward)
-    )
 
 
 def _twin(handle: Variable) -> Variable:
