@@ -55,7 +55,7 @@ class Config(metaclass=_ConfigType):
     """
 
 
-class using_config:  # noqa: N801 (the book's name)
+class using_config:
     """Set a mode for a ``with`` block, or for every call of a decorated function.
 
     The old value returns at the end, also after an error. A decorated generator or coroutine has
@@ -101,7 +101,7 @@ class using_config:  # noqa: N801 (the book's name)
 
             return coroutine  # type: ignore[return-value]
         if inspect.isasyncgenfunction(function):
-            msg = f"{function.__qualname__}: an asynchronous generator cannot be decorated with a mode"
+            msg = f"{function.__qualname__}: an asynchronous generator cannot have a mode"
             raise TypeError(msg)
 
         @functools.wraps(function)

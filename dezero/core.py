@@ -19,7 +19,8 @@ from .backends import Backend, backend_of, by_type, mixed
 from .config import enable_backprop, recording, using_config
 from .graph import Leaf, Output, Sweep, Watch, between, deliver, newest_first, run
 
-__all__ = ["Function", "Parameter", "Variable", "as_array", "as_variable", "between", "sweep"]
+__all__ = ["Function", "Leaf", "Output", "Parameter", "Sweep", "Variable", "as_array"]
+__all__ += ["as_variable", "between", "deliver", "sweep"]
 
 Array = Any
 
@@ -184,6 +185,10 @@ class Variable:
                 for handle in list(node.handles()):
                     handle.unchain()
                 node.cut()
+                node.rank = 1  # ranks do not grow without end where a loss is summed up
+        if self.creator is not None:
+            self.creator.rank = 2
+            self._node.rank = 2 if self.creator is self._node else 3
 
     def detach(self) -> Variable:
         """A constant that shares this Variable's array."""
@@ -514,9 +519,9 @@ class Function:
     def _check_places(self, handles: list[Variable]) -> None:
         first = handles[0]._data
         for handle in handles:
-            if handle._data.__class__ is not first.__class__:
-                if backend_of(handle._data) is not backend_of(first):
-                    raise mixed(type(self).__name__, first, handle._data)
+            data = handle._data
+            if data.__class__ is not first.__class__ and backend_of(data) is not backend_of(first):
+                raise mixed(type(self).__name__, first, data)
 
     def _result(self, y: Any) -> Array:
         if by_type.get(y.__class__) is None:

@@ -157,6 +157,8 @@ def run(
                     deliver(sweep, node.watch.leaf, g)
                     continue
                 g = observed(node, g)
+            if wanted is not None and wanted.isdisjoint(node.edges):
+                continue  # a target that nothing wanted lies behind
             if general:
                 node.pull_general(g, sweep, keep)
             elif node.pull(g, sweep, keep):  # it met complex numbers
@@ -169,13 +171,16 @@ def run(
     return leaves, sweep.owned
 
 
-def newest_first(roots: Iterable[Any]) -> list[Any]:
-    """The nodes behind ``roots`` and themselves, each once, newest first, without leaves."""
-    nodes = list(dict.fromkeys(node for node in roots if node is not None and node.rank))
+def newest_first(roots: Iterable[Any], lowest: int = 0) -> list[Any]:
+    """The nodes behind ``roots`` and themselves, each once, newest first.
+
+    Those of a rank up to ``lowest`` are left out; by default the leaves.
+    """
+    nodes = list(dict.fromkeys(n for n in roots if n is not None and n.rank > lowest))
     seen = set(nodes)
     for node in nodes:
         for edge in node.edges:
-            if edge.rank and edge not in seen:
+            if edge.rank > lowest and edge not in seen:
                 seen.add(edge)
                 nodes.append(edge)
     return sorted(nodes, key=lambda node: -node.rank)
@@ -184,7 +189,8 @@ def newest_first(roots: Iterable[Any]) -> list[Any]:
 def between(roots: Iterable[Any], targets: Iterable[Any]) -> set[Any]:
     """The nodes on a path from a root back to a target, both included."""
     found = set(targets)
-    for node in reversed(newest_first(roots)):
+    lowest = min((node.rank for node in found), default=0)
+    for node in reversed(newest_first(roots, lowest)):
         if node not in found and any(edge in found for edge in node.edges):
             found.add(node)
     return found

@@ -126,7 +126,7 @@ def _explained(error: Exception, name: str, operands: tuple[Any, ...]) -> Except
 
 
 def _like(xp: Backend, x: Any, y: Any) -> tuple[Any, Any] | None:
-    """What a gradient of ``y``'s shape and dtype must become for ``x``; None if that is the same."""
+    """What a gradient like ``y`` must become for ``x``: shape and dtype, None if nothing."""
     dtype = x.dtype if x.dtype != y.dtype and xp.is_inexact(x.dtype) else None
     return (x.shape, dtype) if dtype is not None or x.shape != y.shape else None
 
@@ -149,7 +149,7 @@ def _checked(
     xp: Any, g: Any, like: tuple[Any, Any], name: str, operand: str, broadcast: bool
 ) -> Any:
     """As `_fit`, for rules from outside dezero: a wrong shape is an error that names them."""
-    shape, dtype = like
+    shape, _ = like
     missing = g.ndim - len(shape)
     ends = g.shape[max(missing, 0) :]
     if g.shape != shape and not (
@@ -216,22 +216,26 @@ def _made(
     formula: Any, rules: tuple[_Rule, ...], broadcasts: bool, gate: bool, several: bool
 ) -> Any:
     name = formula.__name__
-    own = formula.__module__.startswith("dezero.")
-    globals_: dict[str, Any] = {
-        "RELEASED": RELEASED, "Variable": Variable, "accumulate": accumulate, "by_type": by_type,
-        "backend_of": backend_of, "checked": _checked, "common": _common, "default": numpy_backend,
-        "explained": _explained, "filled": filled, "fit": _fit, "float64": np.float64,
-        "formula": formula, "handle": _handle, "like": _like, "mixed": mixed, "new": _new,
-        "namespace_of": namespace_of, "number": _number, "ndarray": np.ndarray,
-        "outputs": _outputs, "ref": ref,
-        "recording": recording, "released": _released, "resolve": _resolve,
-        "__name__": formula.__module__,
+    own = (formula.__module__ or "").startswith("dezero.")
+    pulls = {
+        "RELEASED": RELEASED, "accumulate": accumulate, "by_type": by_type, "checked": _checked,
+        "backend_of": backend_of, "filled": filled, "fit": _fit, "handle": _handle,
+        "namespace_of": namespace_of, "released": _released,
     }  # fmt: skip
+    recorder = {
+        "Exception": Exception, "KeyError": KeyError, "Variable": Variable, "by_type": by_type,
+        "common": _common, "complex": complex, "default": numpy_backend, "explained": _explained,
+        "float64": np.float64, "formula": formula, "handle": _handle, "isinstance": isinstance,
+        "like": _like, "mixed": mixed, "ndarray": np.ndarray, "new": _new, "number": _number,
+        "outputs": _outputs, "recording": recording, "ref": ref, "resolve": _resolve,
+    }  # fmt: skip
+    globals_: dict[str, Any] = pulls | {"_" + key: value for key, value in recorder.items()}
+    globals_["__name__"] = formula.__module__
     writer = Writer(formula, rules, broadcasts, own)
     function: Any = types.FunctionType(_stub.__code__, globals_, name)
 
     def write() -> Any:
-        if "Node" not in globals_:
+        if "written" not in globals_:
             for o, rule in zip(writer.operands, rules, strict=True):
                 globals_["rule_" + o] = rule
             globals_.update(defaults(formula))
@@ -250,20 +254,21 @@ def _made(
                 f"v_{n}" for n in writer.saved if n == "y" or n in writer.operands
             )
             title = "".join(part.capitalize() for part in name.split("_"))
-            globals_["Node"] = type(title, (Node,), body)
-            written = space[name]
+            globals_["_Node"] = type(title, (Node,), body)
+            written = globals_["written"] = space[name]
             function.__defaults__, function.__kwdefaults__ = (
                 written.__defaults__,
                 written.__kwdefaults__,
             )
             function.__code__ = written.__code__
-        return function
+        return globals_["written"]
 
     globals_["write"] = write
     function.__doc__, function.__module__ = formula.__doc__, formula.__module__
     function.__qualname__ = name
     function.write, function.formula = write, formula
-    ops[name] = function
+    if own:
+        ops[name] = function
     return function
 
 
@@ -445,7 +450,8 @@ def variadic(rule: Callable[..., Any]) -> Callable[[Any], Any]:
         function.__name__ = function.__qualname__ = name
         function.__doc__, function.__module__ = formula.__doc__, formula.__module__
         function.formula = formula  # type: ignore[attr-defined]
-        ops[name] = function
+        if formula.__module__.startswith("dezero."):
+            ops[name] = function
         return function
 
     return decorate

@@ -7,6 +7,7 @@ twice) is called.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from opcode import opmap
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 __all__ = ["Writer", "argument_names", "defaults", "expression", "signature"]
 
 _Rule = Callable[..., Any] | None
+_FACTS = ("_shape", "_dtype")
 
 
 class _NotOneExpression(Exception):
@@ -58,8 +60,8 @@ def _text(x: Any) -> str:
         if x._used == 0:
             x._used = 1
         return x._text
-    if isinstance(x, (bool, int, float, str)) or x is None:
-        return repr(x)
+    if isinstance(x, (int, str)) or x is None or (isinstance(x, float) and math.isfinite(x)):
+        return f"({x!r})" if repr(x)[0] == "-" else repr(x)
     raise _NotOneExpression
 
 
@@ -89,7 +91,7 @@ _OTHER = {
 }
 
 
-def expression(function: Any, names: dict[str, str]) -> str | None:
+def expression(function: Any, names: dict[str, str], xp: str = "xp") -> str | None:
     """What ``function`` returns as one expression over ``names``, or None if it is not one.
 
     Example:
@@ -100,7 +102,7 @@ def expression(function: Any, names: dict[str, str]) -> str | None:
     if not set(asked) <= names.keys() or _OTHER & set(function.__code__.co_code[::2]):
         return None
     try:
-        result = function(Symbol("xp", -1), *(Symbol(names[n], -1) for n in asked))
+        result = function(Symbol(xp, -1), *(Symbol(names[n], -1) for n in asked))
     except _NotOneExpression:
         return None
     return result._text if isinstance(result, Symbol) else None
@@ -118,7 +120,11 @@ class Writer:
         self.rules, self.broadcasts, self.own = rules, broadcasts, own
         self.needs = [argument_names(rule) if rule else () for rule in rules]
         self.rest = self.parameters[len(rules) :]
-        facts = [o + fact for o in self.operands for fact in ("_shape", "_dtype")]
+        facts = [o + fact for o in self.operands for fact in _FACTS]
+        for parameter in self.parameters:
+            if parameter in ("g", "y") or parameter.startswith("_") or parameter in facts:
+                msg = f"{self.name}: {parameter!r} cannot name a parameter of a formula"
+                raise TypeError(msg)
         known = {"g", "y", *self.parameters, *facts}
         for names in self.needs:
             if unknown := set(names[1:]) - known:
@@ -130,9 +136,10 @@ class Writer:
         self.saved = tuple(asked)
         self.checks = not own
         self.fits = [rule is not None and (not own or len(rules) > 1) for rule in rules]
-        self.call = f"formula(xp, {', '.join((*self.operands, *(f'{p}={p}' for p in self.rest)))})"
+        arguments = ", ".join((*self.operands, *(f"{p}={p}" for p in self.rest)))
+        self.call = f"_formula(_xp, {arguments})"
         if broadcasts and not self.rest and not formula.__defaults__:
-            self.call = expression(formula, {o: o for o in self.operands}) or self.call
+            self.call = expression(formula, {o: o for o in self.operands}, "_xp") or self.call
 
     def _term(self, o: str, prefix: str) -> str:
         """The gradient of operand ``o``: its rule's expression, or a call of the rule."""
@@ -149,106 +156,100 @@ class Writer:
 
     def slots(self) -> list[str]:
         edges = ["e_" + o for o, rule in zip(self.operands, self.rules, strict=True) if rule]
-        likes = ["l_" + o for o, fits in zip(self.operands, self.fits, strict=True) if fits]
-        return [*edges, *likes, *("v_" + n for n in self.saved)]
+        return [*edges, *(["l"] if any(self.fits) else []), *("v_" + n for n in self.saved)]
 
     def differentiable(self) -> list[str]:
         return [o for o, rule in zip(self.operands, self.rules, strict=True) if rule]
 
     def recorder(self, signature: str, several: bool) -> str:
+        """The source of the function that users call.
+
+        Its own names begin with an underscore, which no parameter may.
+        """
         name, operands = self.name, self.operands
-        edges = ["e_" + o for o in self.differentiable()]
+        edges = ["_e_" + o for o in self.differentiable()]
+        everything = ", ".join(operands)
         w = [f"def {name}({signature}):"]
         for o in operands:
-            w += [f" if isinstance({o}, Variable):"]
-            w += [f"  e_{o} = {o}._node"] if "e_" + o in edges else []
+            w += [f" if _isinstance({o}, _Variable):"]
+            w += [f"  _e_{o} = {o}._node"] if "_e_" + o in edges else []
             w += [f"  {o} = {o}._data"]
-            w += [" else:", f"  e_{o} = None"] if "e_" + o in edges else []
-        everything = ", ".join(operands)
-        if len(operands) == 1:
-            w += [f" if {everything}.__class__ is ndarray: xp = default", " else:"]
-            w += ["  try:", f"   xp = by_type[{everything}.__class__]", "  except KeyError:"]
-            w += [f"   xp, = resolve('{name}', {everything})"]
-        elif len(operands) == 2:
-            a, b = operands
-            w += [f" if {a}.__class__ is ndarray and {b}.__class__ is ndarray:"]
-            w += ["  xp, arrays = default, True", " else:"]
-            w += ["  try:", f"   xp = by_type[{a}.__class__]", f"   xb = by_type[{b}.__class__]"]
-            w += ["  except KeyError:", f"   xp, xb = resolve('{name}', {everything})"]
-            w += ["  arrays = xp is xb", "  if not arrays:", "   if xp is None: xp = xb"]
-            w += [f"   elif xb is not None: raise mixed('{name}', {everything})"]
-        else:
-            w += [f" xp = common('{name}', ({everything},))"]
-        w += [
-            " if xp is None:",
-            f"  {operands[0]} = number('{name}', '{operands[0]}', {operands[0]})",
-        ]
-        w += ["  xp = default"]
-        w += [" try:", f"  y = {self.call}", " except Exception as error:"]
-        w += [f"  raise explained(error, '{name}', ({everything},)) from None"]
+            w += [" else:", f"  _e_{o} = None"] if "_e_" + o in edges else []
+        w += self._find_backend(everything)
+        w += [" if _xp is None:", "  _xp = _default"]
+        w += [f"  {operands[0]} = _number('{name}', '{operands[0]}', {operands[0]})"]
+        w += [" try:", f"  _y = {self.call}", " except _Exception as _error:"]
+        w += [f"  raise _explained(_error, '{name}', ({everything},)) from None"]
         silent = " and ".join(f"{e} is None" for e in edges)
         if several:
-            w += [f" if ({silent}) or not recording(): return [handle(v, None) for v in y]"]
+            w += [f" if ({silent}) or not _recording(): return [_handle(_v, None) for _v in _y]"]
         else:
-            w += [" v = new(Variable)", " v._data = y", " v.grad = v.name = None"]
-            w += [f" if ({silent}) or not recording():", "  v._node = None", "  return v"]
-        w += [" node = new(Node)", " node.watch = None"]
+            w += [" _v = _new(_Variable)", " _v._data = _y", " _v.grad = _v.name = None"]
+            w += [f" if ({silent}) or not _recording():", "  _v._node = None", "  return _v"]
+        w += [" _node = _Node()", " _node.watch = None"]
         if len(edges) == 1:
-            w += [f" node.rank = {edges[0]}.rank + 1"]
+            w += [f" _node.rank = {edges[0]}.rank + 1"]
         else:
-            w += [" rank = 0"]
+            w += [" _rank = 0"]
             for e in edges:
-                w += [f" if {e} is not None:", f"  r = {e}.rank", "  if r > rank: rank = r"]
-            w += [" node.rank = rank + 1"]
-        w += [f" node.{e} = {e}" for e in edges]
-        w += self._keep(edges)
-        w += self._likes()
+                w += [f" if {e} is not None:", f"  _r = {e}.rank", "  if _r > _rank: _rank = _r"]
+            w += [" _node.rank = _rank + 1"]
+        w += [f" _node.{e[1:]} = {e}" for e in edges]
+        w += self._keep(edges) + self._likes()
         if several:
-            return "\n".join([*w, " return outputs(node, y)"])
-        return "\n".join([*w, " v._node = node", " node.out = ref(v)", " return v"])
+            return "\n".join([*w, " return _outputs(_node, _y)"])
+        return "\n".join([*w, " _v._node = _node", " _node.out = _ref(_v)", " return _v"])
+
+    def _find_backend(self, everything: str) -> list[str]:
+        operands = self.operands
+        if len(operands) == 1:
+            w = [f" if {everything}.__class__ is _ndarray: _xp = _default", " else:"]
+            w += ["  try:", f"   _xp = _by_type[{everything}.__class__]", "  except _KeyError:"]
+            return [*w, f"   _xp, = _resolve('{self.name}', {everything})"]
+        if len(operands) > 2:
+            return [f" _xp = _common('{self.name}', ({everything},))"]
+        a, b = operands
+        w = [f" if {a}.__class__ is _ndarray and {b}.__class__ is _ndarray:"]
+        w += ["  _xp, _arrays = _default, True", " else:"]
+        w += ["  try:", f"   _xp = _by_type[{a}.__class__]", f"   _xb = _by_type[{b}.__class__]"]
+        w += ["  except _KeyError:", f"   _xp, _xb = _resolve('{self.name}', {everything})"]
+        w += ["  _arrays = _xp is _xb", "  if not _arrays:", "   if _xp is None: _xp = _xb"]
+        return [*w, f"   elif _xb is not None: raise _mixed('{self.name}', {everything})"]
 
     def _keep(self, edges: list[str]) -> list[str]:
         w = []
         for saved in self.saved:
-            fact = saved[-6:] if saved[-6:] in ("_shape", "_dtype") else ""
-            value = f"{saved[:-6]}.{fact[1:]}" if fact else saved
-            users = [
-                "e_" + o
-                for o, names in zip(self.operands, self.needs, strict=True)
-                if saved in names
-            ]
-            if fact:
-                edge = f"e_{saved[:-6]}"
-                w += (
-                    [f" node.v_{saved} = None if {edge} is None else {value}"]
-                    if len(edges) > 1
-                    else [f" node.v_{saved} = {value}"]
-                )
-            elif saved in self.rest or len(users) == len(edges):
-                w += [f" node.v_{saved} = {value}"]
-            else:
-                used = " or ".join(f"{e} is not None" for e in users)
-                w += [f" node.v_{saved} = {value} if {used} else None"]
+            value = "_y" if saved == "y" else saved
+            needed = ""
+            if saved[-6:] in _FACTS and saved[:-6] in self.operands:
+                value = f"{saved[:-6]}.{saved[-5:]}"
+                needed = f" if _e_{saved[:-6]} is not None else None" if len(edges) > 1 else ""
+            elif saved not in self.rest:
+                pairs = zip(self.operands, self.needs, strict=True)
+                users = ["_e_" + o for o, names in pairs if saved in names]
+                if len(users) < len(edges):
+                    needed = f" if {' or '.join(f'{e} is not None' for e in users)} else None"
+            w += [f" _node.v_{saved} = {value}{needed}"]
         return w
 
     def _likes(self) -> list[str]:
-        likes = [o for o, fits in zip(self.operands, self.fits, strict=True) if fits]
-        if not likes:
+        """``_node.l``: what each gradient must become for its operand; None if nothing."""
+        if not any(self.fits):
             return []
-        if self.checks or not self.broadcasts:
-            return [
-                f" node.l_{o} = None if e_{o} is None else ({o}.shape, {o}.dtype)" for o in likes
-            ]
-        found = [f"node.l_{o} = None if e_{o} is None else like(xp, {o}, y)" for o in likes]
-        if len(self.operands) != 2:
-            return [" " + line for line in found]
+        terms = []
+        for o, fits in zip(self.operands, self.fits, strict=True):
+            like = f"_like(_xp, {o}, _y)" if not self.checks else f"({o}.shape, {o}.dtype)"
+            like = like if self.broadcasts else f"({o}.shape, {o}.dtype)"
+            terms += [f"_e_{o} and {like}" if fits else "None"]
+        likes = f"_node.l = ({', '.join(terms)},)"
+        if self.checks or not self.broadcasts or len(self.operands) != 2:
+            return [" " + likes]
         a, b = self.operands
-        same = f"({a}.__class__ is float64 is {b}.__class__)"
-        w = [f" {' = '.join('node.l_' + o for o in likes)} = None", " if arrays:"]
+        same = f"({a}.__class__ is _float64 is {b}.__class__)"
+        w = [" _node.l = None", " if _arrays:"]
         w += [f"  if not {same} and ({a}.dtype is not {b}.dtype or {a}.shape != {b}.shape):"]
-        w += ["   " + line for line in found]
-        w += [f" elif complex is {a}.__class__ or complex is {b}.__class__:"]
-        return w + ["  " + line for line in found]
+        w += ["   " + likes, f" elif _complex is {a}.__class__ or _complex is {b}.__class__:"]
+        return [*w, "  " + likes]
 
     def pull(self, general: bool, gate: bool, several: bool) -> str:
         """The source of a pull: for raw, real arrays; or, if ``general``, for any sweep."""
@@ -269,6 +270,7 @@ class Writer:
         elif gate or any("xp" in self._term(o, "v_") for o in self.differentiable()):
             w += [" xp = by_type.get(g.__class__) or backend_of(g)"]
         w += [f" v_{n} = self.v_{n}" for n in self.saved]
+        w += [" likes = self.l"] if any(self.fits) else []
         arrays = [n for n in self.saved if n == "y" or n in self.operands]
         if arrays:
             w += [" if not keep: " + " = ".join(f"self.v_{n}" for n in arrays) + " = RELEASED"]
@@ -295,13 +297,15 @@ class Writer:
                     w += [f"  w_{n} = v_{n}"]
                     w += [f"  if record and {edge} is not None: w_{n} = handle(v_{n}, {edge})"]
         w += [f"  d = {self._term(o, 'w_' if general else 'v_')}"]
-        xp = "xp" if general else "backend_of(d)"
+        xp, i = "xp" if general else "backend_of(d)", self.operands.index(o)
         if general:
             w += ["  if conjugate: d = xp.conj(d)"]
         if self.checks:
-            w += [f"  d = checked({xp}, d, self.l_{o}, '{self.name}', '{o}', {self.broadcasts})"]
+            w += [f"  d = checked({xp}, d, self.l[{i}], '{self.name}', '{o}', {self.broadcasts})"]
         elif fits:
-            w += [f"  if self.l_{o} is not None: d = fit({xp}, d, self.l_{o})"]
+            w += [
+                f"  if likes is not None and likes[{i}] is not None: d = fit({xp}, d, likes[{i}])"
+            ]
         if gate and not general:
             w += ["  complex_now = complex_now or xp.is_complex(d.dtype)"]
         w += [f"  rank = e_{o}.rank", "  bucket = table[rank]"]

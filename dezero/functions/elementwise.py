@@ -242,7 +242,7 @@ def sqrt(xp, x):
 
 
 @elementwise(
-    lambda xp, g, x, y: xp.xdivy(g * x, y) if xp.is_complex(x.dtype) else g * xp.sign(x),
+    lambda xp, g, x, y: g * (xp.xdivy(x, y) if xp.is_complex(x.dtype) else xp.sign(x)),
     conjugates=True,
 )
 def abs(xp, x):
@@ -359,7 +359,7 @@ def nextafter(xp, a, b):
     return xp.nextafter(a, b)
 
 
-@elementwise(lambda xp, g, y, a: xp.xdivy(g * a, y), lambda xp, g, y, b: xp.xdivy(g * b, y))
+@elementwise(lambda xp, g, y, a: g * xp.xdivy(a, y), lambda xp, g, y, b: g * xp.xdivy(b, y))
 def hypot(xp, a, b):
     """``sqrt(a*a + b*b)`` without overflow."""
     return xp.hypot(a, b)
@@ -450,8 +450,8 @@ def atan(xp, x):
 
 
 @elementwise(
-    lambda xp, g, a, b: xp.xdivy(g * b, a * a + b * b),
-    lambda xp, g, a, b: -xp.xdivy(g * a, a * a + b * b),
+    lambda xp, g, a, b: g * xp.xdivy(b, a * a + b * b),
+    lambda xp, g, a, b: -g * xp.xdivy(a, a * a + b * b),
 )
 def atan2(xp, a, b):
     """Angle in radians of the point with height ``a`` and width ``b``."""

@@ -60,7 +60,7 @@ def softmax_cross_entropy(xp, x, t):
         msg = "softmax_cross_entropy: the batch is empty"
         raise ValueError(msg)
     xp.check_labels(t, classes)
-    places = xp.astype(t, xp.int64) if t.dtype != xp.int64 else t
+    places = xp.astype(t, xp.int64) if xp.isdtype(t.dtype, "unsigned integer") else t
     right = xp.take_along_axis(x, places[:, None], axis=1)
     return xp.sum(_logsumexp(xp, x, 1, True) - right) / n
 

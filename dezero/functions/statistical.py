@@ -144,7 +144,7 @@ def prod(xp, x, axis=None, keepdims=False):
 def _cumulative_sum_rule(xp, g, x_shape, axis, include_initial):
     axis = 0 if axis is None else axis % len(x_shape)
     if include_initial:
-        g = g[(*(slice(None),) * axis, slice(1, None))]
+        g = g[(*(slice(None),) * axis, slice(1, None), ...)]
     return xp.flip(xp.cumulative_sum(xp.flip(g, axis=axis), axis=axis), axis=axis)
 
 
@@ -246,7 +246,7 @@ def _norm_rule(xp, g, x, y, axis, keepdims, ord):
     y = _expanded(xp, y, x.shape, axis, keepdims)
     g = _expanded(xp, g, x.shape, axis, keepdims)
     if ord == 2:
-        return xp.xdivy(g * x, y)
+        return g * xp.xdivy(x, y)
     size = xp.abs(x)
     if ord in (math.inf, -math.inf):
         hit = xp.where(size == y, xp.ones_like(size), xp.zeros_like(size))
