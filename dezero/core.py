@@ -49,10 +49,11 @@ class Variable:
         variable(6.0)
     """
 
-    __slots__ = ("__weakref__", "_data", "_node", "grad", "name")
+    __slots__ = ("__weakref__", "_data", "_kind", "_node", "grad", "name")
     __array_priority__ = 200
     __hash__ = object.__hash__
     _data: Array
+    _kind: tuple[tuple[int, ...], Any] | None
 
     if TYPE_CHECKING:  # operators.py attaches these
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = cast(Any, None)
@@ -87,7 +88,14 @@ class Variable:
         if isinstance(data, np.generic):
             msg = f"{type(data)} is not supported"
             raise TypeError(msg)
+        if isinstance(data, np.ndarray) and data.dtype.kind in "OUSMmT":
+            msg = f"arrays of dtype {data.dtype} are not supported, expected numbers or booleans"
+            raise TypeError(msg)
         self._data = data
+        # Shape and dtype, which elementwise operations pass on; None where they are not known.
+        xp = by_type.get(data.__class__)
+        known = xp is not None and xp.is_inexact(data.dtype)
+        self._kind = (data.shape, data.dtype) if known else None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -218,6 +226,9 @@ class Variable:
             >>> x.grad
             variable(20.0)
         """
+        if not callable(hook):
+            msg = f"register_hook: expected a function, got {type(hook)}"
+            raise TypeError(msg)
         if self._node is None:
             msg = "register_hook: this Variable is a constant (requires_grad=False)"
             raise RuntimeError(msg)
@@ -300,7 +311,7 @@ def _handle(data: Array, node: Any) -> Variable:
     variable = Variable.__new__(Variable)
     variable._data = data
     variable._node = node
-    variable.grad = variable.name = None
+    variable._kind = variable.grad = variable.name = None
     return variable
 
 
@@ -414,7 +425,10 @@ def _observed(node: Any, g: Any, record: bool, retained: Any, targets: Any) -> A
         for hook in list(watch.hooks.values()):
             result = hook(g if record else _handle(g, None))
             if result is not None:
-                result = as_variable(result) if record else as_array(_raw(result))
+                if by_type.get((data := as_array(_raw(result))).__class__) is None:
+                    msg = f"a gradient hook returned {type(result)}, expected an array or None"
+                    raise TypeError(msg)
+                result = as_variable(result) if record else data
                 if result.shape != g.shape:
                     msg = f"a gradient hook returned shape {result.shape}, expected {g.shape}"
                     raise ValueError(msg)
@@ -471,7 +485,7 @@ class Function:
         variable(6.0)
     """
 
-    __slots__ = ("_edges", "_inputs", "_like", "_ys", "out", "rank", "watch")
+    __slots__ = ("out", "rank", "watch")  # what primitives use; subclasses have a dictionary
     rank: int
     out: Any
     watch: Watch | None
@@ -537,7 +551,7 @@ class Function:
         # Whether backward may ask for self.outputs; code behind a wrapper cannot be seen.
         code = getattr(cls.backward, "__code__", None)
         wrapped = code is None or hasattr(cls.backward, "__wrapped__")
-        cls._asks_outputs = wrapped or "outputs" in code.co_names
+        cls._asks_outputs = wrapped or "outputs" in getattr(code, "co_names", ())
 
     @property
     def inputs(self) -> list[Variable]:

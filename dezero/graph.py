@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from weakref import ref
 
+from numpy import ndarray
+
 from .backends import backend_of, by_type
 
-__all__ = ["Leaf", "Output", "Sweep", "Watch", "accumulate", "between", "deliver", "newest_first"]
-__all__ += ["run"]
+__all__ = ["Leaf", "Output", "Sweep", "Watch", "between", "deliver", "newest_first", "run"]
 
 
 class Watch:
@@ -69,52 +70,57 @@ class Output(Leaf):
         """Hand the gradient to the Function, which waits for those of all its outputs."""
         function = self.function
         if function is not None:
-            bucket = sweep.bucket(function.rank)
-            if function not in bucket:
-                bucket[function] = [None] * len(function.out)
-            bucket[function][self.index] = g
+            gs = sweep.several.get(function)
+            if gs is None:
+                gs = sweep.several[function] = [None] * len(function.out)
+                deliver(sweep, function, gs)
+            gs[self.index] = g
 
     pull_general = pull
 
 
 class Sweep:
-    """Gradients that wait, by rank and node. It belongs to one call, so threads do not meet."""
+    """Gradients that wait. It belongs to one call, so threads do not meet.
 
-    __slots__ = ("owned", "record", "table", "wanted")
+    The table has an entry for each rank: None, a pair of a node and its gradient, or a dictionary
+    of several; a dictionary for rank 0, the leaves.
+    """
+
+    __slots__ = ("owned", "record", "several", "table", "wanted")
 
     def __init__(self, top: int, record: bool, wanted: set[Any] | None) -> None:
-        self.table: list[dict[Any, Any] | None] = [None] * (top + 1)
+        self.table: list[Any] = [None] * (top + 1)
         self.table[0] = {}
         self.record = record
         self.wanted = wanted
         self.owned: set[Any] = set()
-
-    def bucket(self, rank: int) -> dict[Any, Any]:
-        """The gradients that wait at nodes of this rank."""
-        bucket = self.table[rank]
-        if bucket is None:
-            bucket = self.table[rank] = {}
-        return bucket
-
-
-def accumulate(sweep: Sweep, bucket: dict[Any, Any], edge: Any, g: Any) -> None:
-    """Add ``g`` to the gradient that waits at ``edge``, in place only in memory made here."""
-    if not sweep.record and edge in sweep.owned:
-        old = bucket[edge]
-        xp = by_type.get(old.__class__) or backend_of(old)
-        bucket[edge] = xp.add_into(old, g)
-    else:
-        bucket[edge] = bucket[edge] + g
-        sweep.owned.add(edge)
+        self.several: dict[Any, list[Any]] = {}
 
 
 def deliver(sweep: Sweep, edge: Any, g: Any) -> None:
-    """Leave the gradient ``g`` at ``edge``."""
-    bucket = sweep.bucket(edge.rank)
-    if edge in bucket:
-        accumulate(sweep, bucket, edge, g)
-    else:
+    """Leave the gradient ``g`` at ``edge``, added to what waits there.
+
+    It is added in place only in memory that the sweep has made itself.
+    """
+    rank = edge.rank
+    bucket = sweep.table[rank]
+    if bucket is None:
+        sweep.table[rank] = (edge, g)
+        return
+    if bucket.__class__ is tuple:
+        bucket = sweep.table[rank] = {bucket[0]: bucket[1]}
+    if edge not in bucket:
         bucket[edge] = g
+    elif edge in sweep.owned:
+        old = bucket[edge]
+        if old.__class__ is ndarray and old.dtype is g.dtype:
+            old += g
+            return
+        bucket[edge] = (by_type.get(old.__class__) or backend_of(old)).add_into(old, g)
+    else:
+        bucket[edge] = bucket[edge] + g
+        if not sweep.record:
+            sweep.owned.add(edge)
 
 
 def run(
@@ -151,16 +157,19 @@ def run(
         if bucket is None:
             continue
         while bucket:
-            node, g = bucket.popitem()
+            if bucket.__class__ is tuple:
+                node, g = bucket
+                bucket = None
+            else:
+                node, g = bucket.popitem()
             if (look or node.watch is not None) and g.__class__ is not list:
                 if node.watch is not None and node.watch.leaf is not None:
                     deliver(sweep, node.watch.leaf, g)
                     continue
                 g = observed(node, g)
-            if wanted is not None and wanted.isdisjoint(node.edges):
-                continue  # a target that nothing wanted lies behind
             if general:
-                node.pull_general(g, sweep, keep)
+                if wanted is None or not wanted.isdisjoint(node.edges):  # else: only a target
+                    node.pull_general(g, sweep, keep)
             elif node.pull(g, sweep, keep):  # it met complex numbers
                 general = True
     leaves = pop() or {}

@@ -120,7 +120,7 @@ def _to(self: Variable, target: Any) -> Variable:
 def _to_cpu(self: Variable) -> None:
     """Move the data, in place, to NumPy on the host."""
     if self._data is not None:
-        self._data = move(self.data, "numpy")
+        self.data = move(self.data, "numpy")
 
 
 def _to_gpu(self: Variable) -> None:
@@ -130,7 +130,7 @@ def _to_gpu(self: Variable) -> None:
         ImportError, RuntimeError: There is no CuPy, or no device; the message says which.
     """
     if self._data is not None:
-        self._data = move(self.data, "cupy")
+        self.data = move(self.data, "cupy")
 
 
 # --- shapes -----------------------------------------------------------------------------------
@@ -214,7 +214,10 @@ def _len(self: Variable) -> int:
 
 
 def _iterate(self: Variable) -> Any:
-    return iter(F.unstack(self, 0)) if self.shape else iter(F.get_item(self, 0))
+    if not self.shape:
+        msg = "iteration over a Variable of rank 0"
+        raise TypeError(msg)
+    return iter(F.unstack(self, 0))
 
 
 def _namespace(self: Variable, api_version: str | None = None) -> Any:
@@ -252,6 +255,23 @@ def _array_ufunc(self: Variable, ufunc: Any, method: str, *inputs: Any, **kwargs
     return function(*inputs)
 
 
+def _on_host(x: Any, what: str) -> Any:
+    if isinstance(x, Variable):
+        return _host(x, what)
+    if isinstance(x, (list, tuple)):
+        return type(x)([_on_host(part, what) for part in x])
+    return x
+
+
+def _array_function(self: Variable, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    """NumPy's other functions take the values of constants and refuse to lose a gradient."""
+    if function in (np.shape, np.ndim, np.size) and len(args) == 1 and not kwargs:
+        return getattr(self, function.__name__)
+    what = f"np.{function.__name__} (dezero.functions may have one that is differentiable)"
+    kwargs = {name: _on_host(value, what) for name, value in kwargs.items()}
+    return function(*_on_host(args, what), **kwargs)
+
+
 def setup_variable() -> None:
     """Attach the operators and methods to Variable. Importing dezero does it."""
     for name, function in _BINARY.items():
@@ -278,6 +298,7 @@ def setup_variable() -> None:
         "__bool__": _bool,
         "__index__": _index,
         "__array__": _array,
+        "__array_function__": _array_function,
         "__array_ufunc__": _array_ufunc,
         "__array_namespace__": _namespace,
         "item": _item,

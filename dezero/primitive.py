@@ -22,7 +22,7 @@ import numpy as np
 from .backends import Backend, backend_of, by_type, device_of, mixed, numpy_backend
 from .config import recording
 from .core import Function, Variable, _handle, filled
-from .graph import Output, Sweep, accumulate, deliver
+from .graph import Output, Sweep, deliver
 from .writer import Writer, argument_names, defaults, signature
 
 __all__ = ["elementwise", "ops", "primitive", "variadic"]
@@ -61,14 +61,11 @@ class Recorded:
         return x if x.dtype == dtype else self.astype(x, dtype)
 
 
-_recorded: dict[Backend, Recorded] = {}
-
-
 def namespace_of(backend: Backend) -> Recorded:
     """The differentiable namespace over ``backend``."""
-    if backend not in _recorded:
-        _recorded[backend] = Recorded(backend)
-    return _recorded[backend]
+    if backend.recorded is None:
+        backend.recorded = Recorded(backend)
+    return backend.recorded
 
 
 # --- what generated code calls off the hot path -------------------------------------------------
@@ -218,20 +215,20 @@ def _made(
     name = formula.__name__
     own = (formula.__module__ or "").startswith("dezero.")
     pulls = {
-        "RELEASED": RELEASED, "accumulate": accumulate, "by_type": by_type, "checked": _checked,
-        "backend_of": backend_of, "filled": filled, "fit": _fit, "handle": _handle,
+        "RELEASED": RELEASED, "by_type": by_type, "checked": _checked, "backend_of": backend_of,
+        "deliver": deliver, "filled": filled, "fit": _fit, "handle": _handle,
         "namespace_of": namespace_of, "released": _released,
     }  # fmt: skip
     recorder = {
         "Exception": Exception, "KeyError": KeyError, "Variable": Variable, "by_type": by_type,
         "common": _common, "complex": complex, "default": numpy_backend, "explained": _explained,
-        "float64": np.float64, "formula": formula, "handle": _handle, "isinstance": isinstance,
+        "formula": formula, "handle": _handle, "isinstance": isinstance,
         "like": _like, "mixed": mixed, "ndarray": np.ndarray, "new": _new, "number": _number,
         "outputs": _outputs, "recording": recording, "ref": ref, "resolve": _resolve,
     }  # fmt: skip
     globals_: dict[str, Any] = pulls | {"_" + key: value for key, value in recorder.items()}
     globals_["__name__"] = formula.__module__
-    writer = Writer(formula, rules, broadcasts, own)
+    writer = Writer(formula, rules, broadcasts, gate, own)
     function: Any = types.FunctionType(_stub.__code__, globals_, name)
 
     def write() -> Any:
@@ -326,7 +323,7 @@ def elementwise(*rules: _Rule, conjugates: bool = False) -> Callable[[Any], Any]
 class VariadicNode(Function):
     """One executed primitive over a sequence of arrays."""
 
-    __slots__ = ("asked",)
+    __slots__ = ("_edges", "_like", "asked")
     asked: dict[str, Any]
     rule: Any
     formula: Any

@@ -111,7 +111,9 @@ def expression(function: Any, names: dict[str, str], xp: str = "xp") -> str | No
 class Writer:
     """The source of one primitive's recorder and pulls."""
 
-    def __init__(self, formula: Any, rules: tuple[_Rule, ...], broadcasts: bool, own: bool) -> None:
+    def __init__(
+        self, formula: Any, rules: tuple[_Rule, ...], broadcasts: bool, gate: bool, own: bool
+    ) -> None:
         code = formula.__code__
         count = code.co_argcount + code.co_kwonlyargcount
         self.name = formula.__name__
@@ -135,6 +137,8 @@ class Writer:
         asked = dict.fromkeys(n for names in self.needs for n in names[1:] if n != "g")
         self.saved = tuple(asked)
         self.checks = not own
+        # How many operands pass on their shape and dtype if these are known to be the same.
+        self.kinds = len(rules) if own and broadcasts and not gate and len(rules) < 3 else 0
         self.fits = [rule is not None and (not own or len(rules) > 1) for rule in rules]
         arguments = ", ".join((*self.operands, *(f"{p}={p}" for p in self.rest)))
         self.call = f"_formula(_xp, {arguments})"
@@ -173,8 +177,10 @@ class Writer:
         for o in operands:
             w += [f" if _isinstance({o}, _Variable):"]
             w += [f"  _e_{o} = {o}._node"] if "_e_" + o in edges else []
-            w += [f"  {o} = {o}._data"]
-            w += [" else:", f"  _e_{o} = None"] if "_e_" + o in edges else []
+            w += [f"  _k_{o} = {o}._kind"] if self.kinds else []
+            w += [f"  {o} = {o}._data", " else:"]
+            w += [f"  _e_{o} = None"] if "_e_" + o in edges else []
+            w += [f"  _k_{o} = None"] if self.kinds else ["  pass"]
         w += self._find_backend(everything)
         w += [" if _xp is None:", "  _xp = _default"]
         w += [f"  {operands[0]} = _number('{name}', '{operands[0]}', {operands[0]})"]
@@ -185,6 +191,7 @@ class Writer:
             w += [f" if ({silent}) or not _recording(): return [_handle(_v, None) for _v in _y]"]
         else:
             w += [" _v = _new(_Variable)", " _v._data = _y", " _v.grad = _v.name = None"]
+            w += [f" _v._kind = _k_{operands[0]}" if self.kinds == 1 else " _v._kind = None"]
             w += [f" if ({silent}) or not _recording():", "  _v._node = None", "  return _v"]
         w += [" _node = _Node()", " _node.watch = None"]
         if len(edges) == 1:
@@ -240,16 +247,17 @@ class Writer:
         for o, fits in zip(self.operands, self.fits, strict=True):
             like = f"_like(_xp, {o}, _y)" if not self.checks else f"({o}.shape, {o}.dtype)"
             like = like if self.broadcasts else f"({o}.shape, {o}.dtype)"
-            terms += [f"_e_{o} and {like}" if fits else "None"]
+            terms += [f"None if _e_{o} is None else {like}" if fits else "None"]
         likes = f"_node.l = ({', '.join(terms)},)"
         if self.checks or not self.broadcasts or len(self.operands) != 2:
             return [" " + likes]
         a, b = self.operands
-        same = f"({a}.__class__ is _float64 is {b}.__class__)"
-        w = [" _node.l = None", " if _arrays:"]
-        w += [f"  if not {same} and ({a}.dtype is not {b}.dtype or {a}.shape != {b}.shape):"]
-        w += ["   " + likes, f" elif _complex is {a}.__class__ or _complex is {b}.__class__:"]
-        return [*w, "  " + likes]
+        known = f"_v._kind = _k_{a} or _k_{b} or None"
+        w = [" _node.l = None", f" if _k_{a} and (_k_{a} is _k_{b} or _k_{a} == _k_{b}):"]
+        w += [f"  _v._kind = _k_{a}", " elif _arrays:"]
+        w += [f"  if {a}.dtype is {b}.dtype and {a}.shape == {b}.shape: {known}"]
+        w += [f"  else: {likes}", f" elif _complex is {a}.__class__ or _complex is {b}.__class__:"]
+        return [*w, "  " + likes, f" else: {known}"]
 
     def pull(self, general: bool, gate: bool, several: bool) -> str:
         """The source of a pull: for raw, real arrays; or, if ``general``, for any sweep."""
@@ -262,9 +270,15 @@ class Writer:
                 w += [" g = filled(self, g, sweep)"]
             one = "g[0]" if several else "g"
             w += [" record, wanted = sweep.record, sweep.wanted"]
-            w += [f" raw = {one}._data if record else {one}", " xp = backend_of(raw)"]
+            w += [
+                f" raw = {one}._data if record else {one}",
+                " xp = by_type.get(raw.__class__) or backend_of(raw)",
+            ]
             w += [f" conjugate = {not gate and not several} and xp.is_complex(raw.dtype)"]
-            w += [" if record: xp = namespace_of(xp)", " if conjugate: g = xp.conj(g)"]
+            w += [
+                " if record: xp = xp.recorded or namespace_of(xp)",
+                " if conjugate: g = xp.conj(g)",
+            ]
         elif several:
             w += [" g = filled(self, g, sweep)", " xp = backend_of(g[0])"]
         elif gate or any("xp" in self._term(o, "v_") for o in self.differentiable()):
@@ -308,10 +322,8 @@ class Writer:
             ]
         if gate and not general:
             w += ["  complex_now = complex_now or xp.is_complex(d.dtype)"]
-        w += [f"  rank = e_{o}.rank", "  bucket = table[rank]"]
-        w += [f"  if bucket is None: table[rank] = {{e_{o}: d}}"]
-        w += [f"  elif e_{o} in bucket: accumulate(sweep, bucket, e_{o}, d)"]
-        return [*w, f"  else: bucket[e_{o}] = d"]
+        w += [f"  rank = e_{o}.rank", f"  if table[rank] is None: table[rank] = (e_{o}, d)"]
+        return [*w, f"  else: deliver(sweep, e_{o}, d)"]
 
 
 def argument_names(rule: Any) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ the base class.
 from __future__ import annotations
 
 import math
-import string
 from typing import Any
 
 import numpy as np
@@ -132,6 +131,7 @@ class Backend:
     """
 
     mutable = True
+    recorded: Any = None  # the differentiable namespace over this backend, made when first needed
 
     def __init__(self, namespace: Any, name: str | None = None) -> None:
         self.namespace = namespace
@@ -226,27 +226,44 @@ class Backend:
 
     def get_item(self, x: Array, key: Any) -> Array:
         """``x[key]``."""
-        return x[key]
+        return x[complete(key, x.ndim)]
 
     def scatter_add(self, g: Array, key: Any, shape: tuple[int, ...]) -> Array:
         """Zeros of ``shape`` with ``g`` added at ``key``; where ``key`` repeats, values add up."""
         device = self.device(g)
         if is_basic(key):
             zeros = self.zeros(shape, dtype=g.dtype, device=device)
-            zeros[key] = g
-            return zeros
+            return self.put(zeros, key, g)
         size = math.prod(shape)
         positions = self.get_item(self.reshape(self.arange(size, device=device), shape), key)
         flat = self.reshape(self.broadcast_to(g, positions.shape), (-1,))
         return self.reshape(self.take_add(flat, self.reshape(positions, (-1,)), 0, (size,)), shape)
 
+    def put(self, x: Array, key: Any, values: Array) -> Array:
+        """``x`` with ``values`` at the basic ``key``, written into ``x`` where the library can."""
+        parts = key if isinstance(key, tuple) else (key,)
+        if None in parts:  # the standard knows None when reading only
+            key = tuple(part for part in parts if part is not None)
+            values = self.reshape(values, self.get_item(x, key).shape)
+        x[complete(key, x.ndim)] = values
+        return x
+
     def take_add(self, g: Array, indices: Array, axis: int, shape: tuple[int, ...]) -> Array:
         """Adjoint of ``take``: zeros of ``shape`` with ``g`` added at ``indices`` along ``axis``."""
-        n = shape[axis]
-        indices = self.where(indices < 0, indices + n, indices)
-        one_hot = indices[:, None] == self.arange(n, dtype=indices.dtype, device=self.device(g))
-        product = self.matmul(self.moveaxis(g, axis, -1), self.astype(one_hot, g.dtype))
-        return self.moveaxis(product, -1, axis)
+        hit = self.hits(indices, shape[axis], self.device(g))
+        g = self.moveaxis(g, axis, -1)
+        if bool(self.all(self.isfinite(g))):
+            total = self.matmul(g, self.astype(hit, g.dtype))
+        else:  # 0 * inf would reach other places
+            terms = self.where(hit, g[..., None], self.zeros_like(g)[..., None])
+            total = self.sum(terms, axis=-2)
+        return self.moveaxis(total, -1, axis)
+
+    def hits(self, indices: Array, n: int, device: Any) -> Array:
+        """Whether an index is 0, 1, ... n - 1, along a new last dimension."""
+        places = self.arange(n, device=device)
+        indices = self.cast(indices, places.dtype)
+        return self.where(indices < 0, indices + n, indices)[..., None] == places
 
     def put_along_axis_add(
         self, g: Array, indices: Array, axis: int, shape: tuple[int, ...]
@@ -254,8 +271,7 @@ class Backend:
         """Adjoint of ``take_along_axis``: zeros of ``shape`` with ``g`` added at ``indices``."""
         n = shape[axis]
         g, indices = self.moveaxis(g, axis, -1), self.moveaxis(indices, axis, -1)
-        indices = self.where(indices < 0, indices + n, indices)
-        hit = indices[..., None] == self.arange(n, dtype=indices.dtype, device=self.device(g))
+        hit = self.hits(indices, n, self.device(g))
         terms = self.where(hit, g[..., None], self.zeros_like(g)[..., None])
         total = self.sum(terms, axis=-2)
         # take_along_axis broadcasts the other dimensions
@@ -267,6 +283,10 @@ class Backend:
 
     def xdivy(self, a: Array, b: Array) -> Array:
         """``a / b``, and zero where ``a`` is zero, whatever ``b`` is."""
+        if isinstance(b, (int, float, complex)):
+            if b == b != 0:
+                return a / b
+            b = self.full_like(a, b)
         harmless = (a == 0) & ((b == 0) | (b != b))
         return a / self.where(harmless, self.ones_like(b), b)
 
@@ -324,6 +344,14 @@ class Backend:
         return self.sum(product, axis=summed) if summed else product
 
 
+def complete(key: Any, ndim: int) -> Any:
+    """A basic key with the ellipsis at its end that the standard demands."""
+    parts = key if isinstance(key, tuple) else (key,)
+    if not is_basic(key) or any(part is Ellipsis for part in parts):
+        return key
+    return parts if sum(part is not None for part in parts) == ndim else (*parts, Ellipsis)
+
+
 def is_basic(key: Any) -> bool:
     """Whether a key holds only integers, slices, ``...`` and None: no element is met twice."""
     parts = key if isinstance(key, tuple) else (key,)
@@ -336,4 +364,30 @@ def is_basic(key: Any) -> bool:
     )
 
 
-LETTERS = string.ascii_letters
+def without_flips(key: Any, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
+    """A basic key with positive steps only, and the dimensions of its result to flip."""
+    parts = list(key) if isinstance(key, tuple) else [key]
+    if not any(isinstance(p, slice) and (p.step or 1) < 0 for p in parts):
+        return key, ()
+    used = sum(p is not None and p is not Ellipsis for p in parts)
+    if not any(p is Ellipsis for p in parts):
+        parts.append(Ellipsis)
+    result: list[Any] = []
+    flips, axis, out = [], 0, 0
+    for part in parts:
+        if part is Ellipsis:
+            axis += len(shape) - used
+            out += len(shape) - used
+        elif part is None:
+            out += 1
+        elif isinstance(part, slice):
+            if (part.step or 1) < 0:
+                chosen = range(*part.indices(shape[axis]))
+                flips.append(out)
+                first = chosen[-1] if chosen else 0
+                part = slice(first, chosen[0] + 1 if chosen else 0, -part.step)
+            axis, out = axis + 1, out + 1
+        else:
+            axis += 1
+        result.append(part)
+    return tuple(result), tuple(flips)
