@@ -160,19 +160,27 @@ def gradient(param: Parameter) -> tuple[Backend, Any]:
     return backend, backend.cast(param.grad.data, param.data.dtype)
 
 
-def subtract(param: Parameter, step: Any) -> None:
-    """Subtract ``step`` from the parameter.
+_BLOCK = 65_536  # numbers: what a temporary may have, so that it stays in the cache
+
+
+def subtract(param: Parameter, step: Any, scale: float = 1.0) -> None:
+    """Subtract ``scale * step`` from the parameter.
 
     In place where nobody else can see it: a NumPy array of its own memory to which only the
     parameter refers. A recorded graph or the user may hold the array otherwise, and shall not
     find it changed; then, and with every other library, the parameter gets a new array.
     """
-    if _is_alone(param):
-        np.subtract(param.data, step, out=param.data)
-    else:
-        data = param.data - step
+    if not _is_alone(param):
+        data = param.data - (step if scale == 1.0 else scale * step)
         # NumPy turns results without axes into scalars.
         param.data = np.asarray(data) if isinstance(data, np.generic) else data
+    elif scale == 1.0:
+        np.subtract(param.data, step, out=param.data)
+    else:
+        rows, steps = np.atleast_1d(param.data), np.atleast_1d(step)
+        count = max(1, _BLOCK * len(rows) // max(1, rows.size))
+        for i in range(0, len(rows), count):
+            rows[i : i + count] -= scale * steps[i : i + count]
 
 
 def set_gradient(param: Parameter, g: Any) -> None:

@@ -31,7 +31,7 @@ class SGD(Optimizer):
 
     def update_one(self, param: Parameter) -> None:
         _, g = gradient(param)
-        subtract(param, self.lr * g)
+        subtract(param, g, self.lr)
 
 
 class MomentumSGD(Optimizer):
