@@ -40,7 +40,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-class UsageError(ValueError):
+class _UsageError(ValueError):
     """What the user asked for cannot be done as asked: one line, exit code 2."""
 
 
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         return _train(args) if args.command == "train" else _info()
-    except UsageError as error:
+    except _UsageError as error:
         return _failed(args.command, error, 2)
     except (OSError, FloatingPointError) as error:
         return _failed(args.command, error, 1)
@@ -139,7 +139,7 @@ def _train(args: argparse.Namespace) -> int:
         folder = args.resume
         if "out" in args and args.out != folder:
             msg = "--out is for a new run, --resume for one that exists: give one of them"
-            raise UsageError(msg)
+            raise _UsageError(msg)
         config = _resumed(folder, given)
     else:
         config = DEFAULTS | given
@@ -153,7 +153,7 @@ def _train(args: argparse.Namespace) -> int:
         try:
             trainer.prepare()
         except ValueError as error:
-            raise UsageError("; ".join(map(str.strip, str(error).splitlines()))) from None
+            raise _UsageError("; ".join(map(str.strip, str(error).splitlines()))) from None
         try:
             finished = trainer.run()
         except FloatingPointError as error:
@@ -179,13 +179,13 @@ def _resumed(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
         missing = DEFAULTS.keys() - config.keys()
     except (FileNotFoundError, NotADirectoryError):
         msg = f"--resume {folder}: no run there (no config.json)"
-        raise UsageError(msg) from None
+        raise _UsageError(msg) from None
     except (ValueError, AttributeError) as error:
         msg = f"--resume {folder}: {error}"
-        raise UsageError(msg) from None
+        raise _UsageError(msg) from None
     if missing:
         msg = f"--resume {folder}: config.json lacks {', '.join(sorted(missing))}"
-        raise UsageError(msg)
+        raise _UsageError(msg)
     for path in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
         path.unlink()
     for key, value in given.items():
@@ -194,7 +194,7 @@ def _resumed(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
                 f"--{key.replace('_', '-')} {value} differs from the run's {config[key]}; "
                 "a resumed run keeps its configuration, for another give --out"
             )
-            raise UsageError(msg)
+            raise _UsageError(msg)
     begun = config.get("versions", {})
     if begun != _versions():
         text = " and ".join(
@@ -208,7 +208,7 @@ def _check_place(backend: str, device: Any) -> None:
     """Put one number on the device, so that a wrong name is known before anything is written."""
     if backend == "dask":
         msg = "--backend dask: its arrays are recipes, which would grow with every update"
-        raise UsageError(msg)
+        raise _UsageError(msg)
     try:
         library = backends.available(backend)
         library.to_numpy(library.from_numpy(np.zeros(1, np.float32), device))
@@ -216,7 +216,7 @@ def _check_place(backend: str, device: Any) -> None:
         where = f"--backend {backend}" + (f" --device {device}" if device else "")
         first = (str(error).splitlines() or [""])[0]
         msg = f"{where}: {first or type(error).__name__}"
-        raise UsageError(msg) from error
+        raise _UsageError(msg) from error
 
 
 def _default_folder(seed: int) -> Path:
@@ -230,10 +230,10 @@ def _create(folder: Path, config: dict[str, Any]) -> None:
         empty = not any(folder.iterdir())
     except OSError as error:
         msg = f"--out {folder}: cannot be made: {error.strerror}"
-        raise UsageError(msg) from None
+        raise _UsageError(msg) from None
     if not empty:
         msg = f"--out {folder} exists already: go on with --resume {folder}, or give another --out"
-        raise UsageError(msg)
+        raise _UsageError(msg)
     save_json(folder / "config.json", config | {"data": "digits", "versions": _versions()})
 
 

@@ -20,7 +20,7 @@ from .config import enable_backprop, recording, using_config
 from .graph import Leaf, Output, Sweep, Watch, between, deliver, newest_first, run
 
 __all__ = ["Function", "Leaf", "Output", "Parameter", "Sweep", "Variable", "as_array"]
-__all__ += ["as_variable", "between", "deliver", "sweep"]
+__all__ += ["as_variable", "between", "deliver", "filled", "fitted", "seeded", "sweep"]
 
 Array = Any
 
@@ -368,6 +368,11 @@ def seeded(where: str, y: Variable, g: Any, create_graph: bool) -> Any:
 def _total(handle: Variable, leaves: Any, leaf: Leaf, owned: bool, create_graph: bool) -> Variable:
     """What ``grad`` of a leaf becomes: memory that nothing else shares."""
     old = handle.grad
+    if old is not None:
+        old = as_variable(old)
+        if old.shape != leaves[leaf].shape:
+            msg = f"backward: grad has shape {old.shape}, expected {leaves[leaf].shape}"
+            raise ValueError(msg)
     if create_graph:
         g = leaves[leaf]
         if old is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from . import functions as F
 from .backends import backend_of, move
 from .core import Variable
-from .primitive import namespace_of, ops
+from .dispatch import namespace_of, ops
 
 __all__ = ["setup_variable"]
 

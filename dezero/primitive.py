@@ -19,16 +19,14 @@ from weakref import ref
 
 import numpy as np
 
-from .backends import Backend, backend_of, by_type, device_of, mixed, numpy_backend
+from .backends import Backend, backend_of, by_type, mixed, numpy_backend
 from .config import recording
 from .core import Function, Variable, _handle, filled
+from .dispatch import common, explained, namespace_of, number, ops, resolve, shown
 from .graph import Output, Sweep, deliver
 from .writer import Writer, argument_names, defaults, signature
 
-__all__ = ["elementwise", "ops", "primitive", "variadic"]
-
-ops: dict[str, Callable[..., Any]] = {}
-"""Every differentiable function by name: what a rule finds in ``xp`` when a sweep is recorded."""
+__all__ = ["Node", "VariadicNode", "constant", "elementwise", "ops", "primitive", "variadic"]
 
 
 class _Released:
@@ -39,87 +37,6 @@ class _Released:
 RELEASED = _Released()
 _Rule = Callable[..., Any] | None
 _new = object.__new__
-
-
-class Recorded:
-    """The namespace of a recorded sweep: names of the standard, over Variables of one backend."""
-
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
-
-    def __getattr__(self, name: str) -> Any:
-        value = ops.get(name)
-        if value is None:
-            value = getattr(self.backend, name)
-        setattr(self, name, value)
-        return value
-
-    def cast(self, x: Variable, dtype: Any) -> Variable:
-        """``x`` with ``dtype``, without its imaginary part if ``dtype`` is real."""
-        if self.backend.is_complex(x.dtype) and not self.backend.is_complex(dtype):
-            x = self.real(x)
-        return x if x.dtype == dtype else self.astype(x, dtype)
-
-
-def namespace_of(backend: Backend) -> Recorded:
-    """The differentiable namespace over ``backend``."""
-    if backend.recorded is None:
-        backend.recorded = Recorded(backend)
-    return backend.recorded
-
-
-# --- what generated code calls off the hot path -------------------------------------------------
-
-
-def _resolve(name: str, *operands: Any) -> list[Backend | None]:
-    """The backends of operands of which at least one has a type not seen before."""
-    found: list[Backend | None] = []
-    for x in operands:
-        try:
-            found.append(
-                None if x.__class__ in by_type and not by_type[x.__class__] else backend_of(x)
-            )
-        except TypeError:
-            msg = f"{name}: {type(x)} is not an array, a number or a Variable"
-            raise TypeError(msg) from None
-    return found
-
-
-def _common(name: str, operands: tuple[Any, ...]) -> Backend:
-    """The one backend of all operands; the default one if all are numbers."""
-    xp = None
-    first = None
-    for x, found in zip(operands, _resolve(name, *operands), strict=True):
-        if xp is None:
-            xp, first = found, x
-        elif found is not None and found is not xp:
-            raise mixed(name, first, x)
-    return xp or numpy_backend
-
-
-def _number(name: str, operand: str, x: Any) -> Any:
-    """A Python number as an array of the default backend."""
-    if x is None:
-        msg = f"{name}: {operand} is None or a Variable without data, expected an array"
-        raise TypeError(msg)
-    return np.asarray(x)
-
-
-def _short(x: Any) -> str:
-    """An operand as messages show it, such as ``float32[2,3]``."""
-    dtype = str(getattr(x, "dtype", type(x).__name__)).rpartition(".")[2]
-    shape = getattr(x, "shape", None)
-    return dtype if shape is None else f"{dtype}[{','.join(map(str, shape))}]"
-
-
-def _explained(error: Exception, name: str, operands: tuple[Any, ...]) -> Exception:
-    """``error`` with the operation and its operands, or a clearer one for mixed devices."""
-    arrays = [x for x in operands if by_type.get(x.__class__) is not None]
-    for x in arrays[1:]:
-        if device_of(x) != device_of(arrays[0]):
-            return mixed(name, arrays[0], x)
-    error.add_note(f"in {name}({', '.join(map(_short, operands))})")
-    return error
 
 
 def _like(xp: Backend, x: Any, y: Any) -> tuple[Any, Any] | None:
@@ -221,10 +138,10 @@ def _made(
     }  # fmt: skip
     recorder = {
         "Exception": Exception, "KeyError": KeyError, "Variable": Variable, "by_type": by_type,
-        "common": _common, "complex": complex, "default": numpy_backend, "explained": _explained,
+        "common": common, "complex": complex, "default": numpy_backend, "explained": explained,
         "formula": formula, "handle": _handle, "isinstance": isinstance,
-        "like": _like, "mixed": mixed, "ndarray": np.ndarray, "new": _new, "number": _number,
-        "outputs": _outputs, "recording": recording, "ref": ref, "resolve": _resolve,
+        "like": _like, "mixed": mixed, "ndarray": np.ndarray, "new": _new, "number": number,
+        "outputs": _outputs, "recording": recording, "ref": ref, "resolve": resolve,
     }  # fmt: skip
     globals_: dict[str, Any] = pulls | {"_" + key: value for key, value in recorder.items()}
     globals_["__name__"] = formula.__module__
@@ -261,6 +178,7 @@ def _made(
         return globals_["written"]
 
     globals_["write"] = write
+    function.__signature__ = shown(formula)
     function.__doc__, function.__module__ = formula.__doc__, formula.__module__
     function.__qualname__ = name
     function.write, function.formula = write, formula
@@ -420,12 +338,12 @@ def variadic(rule: Callable[..., Any]) -> Callable[[Any], Any]:
                 msg = f"{name}: expected at least one array, got none"
                 raise TypeError(msg)
             raws = [a._data if isinstance(a, Variable) else a for a in arrays]
-            xp = _common(name, tuple(raws))
+            xp = common(name, tuple(raws))
             raws = [xp.asarray(a) if by_type.get(a.__class__) is None else a for a in raws]
             try:
                 y = formula(xp, raws, *args, **kwargs)
             except Exception as error:
-                raise _explained(error, name, tuple(raws)) from None
+                raise explained(error, name, tuple(raws)) from None
             variable = _handle(y, None)
             edges = tuple(a._node if isinstance(a, Variable) else None for a in arrays)
             if recording() and any(edge is not None for edge in edges):
@@ -447,8 +365,42 @@ def variadic(rule: Callable[..., Any]) -> Callable[[Any], Any]:
         function.__name__ = function.__qualname__ = name
         function.__doc__, function.__module__ = formula.__doc__, formula.__module__
         function.formula = formula  # type: ignore[attr-defined]
+        function.__signature__ = shown(formula)  # type: ignore[attr-defined]
         if formula.__module__.startswith("dezero."):
             ops[name] = function
         return function
 
     return decorate
+
+
+def constant(formula: Any) -> Any:
+    """Decorate a formula whose results are constants: comparisons, tests, positions.
+
+    Example:
+        >>> import numpy as np
+        >>> @constant
+        ... def is_positive(xp, x):
+        ...     return x > 0
+        >>> is_positive(Variable(np.ones(2))).requires_grad
+        False
+    """
+    name = formula.__name__
+
+    def function(*operands: Any, **parameters: Any) -> Any:
+        raws = [x._data if isinstance(x, Variable) else x for x in operands]
+        xp = common(name, tuple(raws))
+        try:
+            y = formula(xp, *raws, **parameters)
+        except Exception as error:
+            raise explained(error, name, tuple(raws)) from None
+        if isinstance(y, tuple):
+            return tuple(_handle(part, None) for part in y)
+        return _handle(y, None)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__, function.__module__ = formula.__doc__, formula.__module__
+    function.formula = formula  # type: ignore[attr-defined]
+    function.__signature__ = shown(formula)  # type: ignore[attr-defined]
+    if (formula.__module__ or "").startswith("dezero."):
+        ops[name] = function
+    return function

@@ -1,7 +1,6 @@
 """Source text of a primitive's recorder and pulls, written from its formula and rules.
 
-A formula or rule that is one expression is written into the text itself: it is run once on symbols
-(`Symbol`), and what it returns is the expression. Anything else (a branch, a loop, a value used
+A formula or rule that is one expression is written into the text itself: it is run once on symbols, and what it returns is the expression. Anything else (a branch, a loop, a value used
 twice) is called.
 """
 
@@ -22,7 +21,7 @@ class _NotOneExpression(Exception):
     """The function needs more than an expression."""
 
 
-class Symbol:
+class _Symbol:
     """An operand, or what was made of operands, as source text."""
 
     __slots__ = ("_text", "_used")
@@ -31,20 +30,20 @@ class Symbol:
         self._text = text
         self._used = used  # -1: a name, free to be used again
 
-    def __getattr__(self, name: str) -> Symbol:
+    def __getattr__(self, name: str) -> _Symbol:
         if name.startswith("_"):
             raise _NotOneExpression
-        return Symbol(f"{_text(self)}.{name}")
+        return _Symbol(f"{_text(self)}.{name}")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Symbol:
+    def __call__(self, *args: Any, **kwargs: Any) -> _Symbol:
         words = [_text(a) for a in args] + [f"{k}={_text(v)}" for k, v in kwargs.items()]
-        return Symbol(f"{_text(self)}({', '.join(words)})")
+        return _Symbol(f"{_text(self)}({', '.join(words)})")
 
-    def __neg__(self) -> Symbol:
-        return Symbol(f"(-{_text(self)})")
+    def __neg__(self) -> _Symbol:
+        return _Symbol(f"(-{_text(self)})")
 
-    def __pos__(self) -> Symbol:
-        return Symbol(f"(+{_text(self)})")
+    def __pos__(self) -> _Symbol:
+        return _Symbol(f"(+{_text(self)})")
 
     def _no(self, *args: Any) -> Any:
         raise _NotOneExpression
@@ -54,7 +53,7 @@ class Symbol:
 
 
 def _text(x: Any) -> str:
-    if isinstance(x, Symbol):
+    if isinstance(x, _Symbol):
         if x._used == 1:
             raise _NotOneExpression
         if x._used == 0:
@@ -66,9 +65,9 @@ def _text(x: Any) -> str:
 
 
 def _operator(sign: str, reflected: bool) -> Any:
-    def write(self: Symbol, other: Any) -> Symbol:
+    def write(self: _Symbol, other: Any) -> _Symbol:
         a, b = _text(self), _text(other)
-        return Symbol(f"({b} {sign} {a})" if reflected else f"({a} {sign} {b})")
+        return _Symbol(f"({b} {sign} {a})" if reflected else f"({a} {sign} {b})")
 
     return write
 
@@ -77,10 +76,10 @@ for _name, _sign in {
     "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**",
     "matmul": "@",
 }.items():  # fmt: skip
-    setattr(Symbol, f"__{_name}__", _operator(_sign, False))
-    setattr(Symbol, f"__r{_name}__", _operator(_sign, True))
+    setattr(_Symbol, f"__{_name}__", _operator(_sign, False))
+    setattr(_Symbol, f"__r{_name}__", _operator(_sign, True))
 for _name, _sign in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}.items():
-    setattr(Symbol, f"__{_name}__", _operator(_sign, False))
+    setattr(_Symbol, f"__{_name}__", _operator(_sign, False))
 
 # What symbols would answer wrongly: globals may be functions that ask for types, and a symbol is
 # never None. Such functions are called.
@@ -102,10 +101,10 @@ def expression(function: Any, names: dict[str, str], xp: str = "xp") -> str | No
     if not set(asked) <= names.keys() or _OTHER & set(function.__code__.co_code[::2]):
         return None
     try:
-        result = function(Symbol(xp, -1), *(Symbol(names[n], -1) for n in asked))
+        result = function(_Symbol(xp, -1), *(_Symbol(names[n], -1) for n in asked))
     except _NotOneExpression:
         return None
-    return result._text if isinstance(result, Symbol) else None
+    return result._text if isinstance(result, _Symbol) else None
 
 
 class Writer:
@@ -214,7 +213,9 @@ class Writer:
             w += ["  try:", f"   _xp = _by_type[{everything}.__class__]", "  except _KeyError:"]
             return [*w, f"   _xp, = _resolve('{self.name}', {everything})"]
         if len(operands) > 2:
-            return [f" _xp = _common('{self.name}', ({everything},))"]
+            native = " and ".join(f"{o}.__class__ is _ndarray" for o in operands)
+            w = [f" if {native}: _xp = _default"]
+            return [*w, f" else: _xp = _common('{self.name}', ({everything},))"]
         a, b = operands
         w = [f" if {a}.__class__ is _ndarray and {b}.__class__ is _ndarray:"]
         w += ["  _xp, _arrays = _default, True", " else:"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -126,3 +127,15 @@ def lane(request: pytest.FixtureRequest) -> Lane:
 def other_lane(request: pytest.FixtureRequest) -> Lane:
     """A lane that is not plain NumPy."""
     return lane_of(request.param)
+
+
+@pytest.fixture(scope="session")
+def chosen_lane(request: pytest.FixtureRequest) -> Callable[[str], Lane]:
+    """The lane of a name, for tests of one library; it skips where the run is without that lane."""
+
+    def find(name: str) -> Lane:
+        if name not in request.config.stash[_LANES]:
+            pytest.skip(f"the lane {name} is not in this run")
+        return lane_of(name)
+
+    return find

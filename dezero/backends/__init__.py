@@ -108,7 +108,8 @@ def register(array_type: type, backend: Backend) -> None:
 
     Example:
         >>> import numpy as np
-        >>> class Tagged(np.ndarray): pass
+        >>> class Tagged(np.ndarray):
+        ...     pass
         >>> register(Tagged, get("numpy"))
         >>> backend_of(np.ones(2).view(Tagged)).name
         'numpy'

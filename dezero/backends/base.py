@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Backend", "normalized_axes"]
+__all__ = ["Backend", "complete", "is_basic", "normalized_axes", "without_flips"]
 
 Array = Any
 
@@ -242,7 +242,7 @@ class Backend:
     def put(self, x: Array, key: Any, values: Array) -> Array:
         """``x`` with ``values`` at the basic ``key``, written into ``x`` where the library can."""
         parts = key if isinstance(key, tuple) else (key,)
-        if None in parts:  # the standard knows None when reading only
+        if any(part is None for part in parts):  # the standard knows None when reading only
             key = tuple(part for part in parts if part is not None)
             values = self.reshape(values, self.get_item(x, key).shape)
         x[complete(key, x.ndim)] = values

@@ -69,6 +69,9 @@ class CuPyBackend(Backend):
             return a
         return a + b
 
+    def get_item(self, x: Any, key: Any) -> Any:
+        return x[key]
+
     def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
         zeros = self.cupy.zeros(shape, g.dtype)
         if is_basic(key) or getattr(key, "dtype", None) == bool:

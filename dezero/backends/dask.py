@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from .base import Backend
+from .base import Backend, is_basic, without_flips
 
 __all__ = ["DaskBackend"]
 
@@ -44,19 +45,46 @@ class DaskBackend(Backend):
     def owned(self, table: dict[Any, Any], key: Any) -> Any:
         return table[key]
 
+    def get_item(self, x: Any, key: Any) -> Any:
+        parts = key if isinstance(key, tuple) else (key,)
+        arrays = [p for p in parts if not is_basic(p)]
+        ints = [p for p in arrays if getattr(p, "dtype", None) != bool]
+        if (
+            len(arrays) > 1
+            or any(p.ndim != 1 for p in ints)
+            or (arrays and any(p is None for p in parts))
+        ):
+            msg = "dask indexes with one array at a time, of one dimension, and without None beside it"
+            raise NotImplementedError(msg)
+        return x[key]
+
     def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
-        msg = "dask has no scatter-add: the gradient of indexing needs one. Use take or where"
+        if not is_basic(key):
+            msg = (
+                "dask has no scatter-add: the gradient of indexing with arrays or masks needs one. "
+                "Use take or where"
+            )
+            raise NotImplementedError(msg)
+        zeros = self.dask.zeros(shape, dtype=g.dtype)
+        if math.prod(g.shape) == 0:
+            return zeros
+        key, flips = without_flips(key, shape)  # Dask assigns wrongly where a step is negative
+        return self.put(zeros, key, self.flip(g, axis=flips) if flips else g)
+
+    def take_along_axis(self, x: Any, indices: Any, axis: int = -1) -> Any:
+        msg = "dask has no take_along_axis, on which sort and softmax_cross_entropy stand too"
         raise NotImplementedError(msg)
+
+    def put_along_axis_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
+        return self.take_along_axis(g, indices, axis)
 
     def check_labels(self, t: Any, classes: int) -> None:
         """Not checked: it would compute the labels."""
 
     def take_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
-        n = shape[axis]
-        indices = self.asarray(indices)
-        one_hot = (indices[:, None] % n) == self.arange(n)
-        product = self.matmul(self.dask.moveaxis(g, axis, -1), one_hot.astype(g.dtype))
-        return self.dask.moveaxis(product, -1, axis)
+        hit = self.hits(self.asarray(indices), shape[axis], None)
+        terms = self.where(hit, self.dask.moveaxis(g, axis, -1)[..., None], 0.0)
+        return self.dask.moveaxis(self.sum(terms, axis=-2, dtype=g.dtype), -1, axis)
 
     def einsum(self, subscripts: str, *arrays: Any) -> Any:
         return self.dask.einsum(subscripts, *arrays)

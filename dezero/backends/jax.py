@@ -48,6 +48,9 @@ class JAXBackend(Backend):
     def owned(self, table: dict[Any, Any], key: Any) -> Any:
         return table[key]
 
+    def get_item(self, x: Any, key: Any) -> Any:
+        return x[key]
+
     def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
         return self.namespace.zeros(shape, dtype=g.dtype, device=self.device(g)).at[key].add(g)
 

@@ -114,6 +114,9 @@ class NumPyBackend(Backend):
         total: Any = np.add.reduce
         return total(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
+    def get_item(self, x: Any, key: Any) -> Any:
+        return x[key]
+
     def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
         zeros = np.zeros(shape, g.dtype)
         parts = key if isinstance(key, tuple) else (key,)
@@ -129,14 +132,10 @@ class NumPyBackend(Backend):
         np.add.at(zeros, (slice(None),) * axis + (indices,), g)
         return zeros
 
-    def put_along_axis_add(
-        self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]
-    ) -> Any:
+    def put_along_axis_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
         n = indices.shape[axis]
         grid = np.ogrid[tuple(slice(m) for m in g.shape[:axis] + (n,) + g.shape[axis + 1 :])]
-        key = [
-            np.zeros_like(i) if m == 1 else i for i, m in zip(grid, shape, strict=True)
-        ]
+        key = [np.zeros_like(i) if m == 1 else i for i, m in zip(grid, shape, strict=True)]
         key[axis] = indices
         zeros = np.zeros(shape, g.dtype)
         np.add.at(zeros, tuple(key), g)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import Backend, is_basic
+from .base import Backend, is_basic, without_flips
 
 __all__ = ["TorchBackend"]
 
@@ -59,37 +59,9 @@ class TorchBackend(Backend):
     def add_into(self, a: Any, b: Any) -> Any:
         return a.add_(b) if a.dtype == b.dtype else a + b
 
-    def _without_flips(self, x: Any, key: Any) -> tuple[Any, tuple[int, ...]]:
-        """``key`` with positive steps only, and the dimensions of the result to flip."""
-        parts = list(key) if isinstance(key, tuple) else [key]
-        if not any(isinstance(p, slice) and (p.step or 1) < 0 for p in parts):
-            return key, ()
-        used = sum(p is not None and p is not Ellipsis for p in parts)
-        if not any(p is Ellipsis for p in parts):
-            parts.append(Ellipsis)
-        result: list[Any] = []
-        flips, axis, out = [], 0, 0
-        for part in parts:
-            if part is Ellipsis:
-                axis += x.ndim - used
-                out += x.ndim - used
-            elif part is None:
-                out += 1
-            elif isinstance(part, slice):
-                if (part.step or 1) < 0:
-                    chosen = range(*part.indices(x.shape[axis]))
-                    flips.append(out)
-                    first = chosen[-1] if chosen else 0
-                    part = slice(first, chosen[0] + 1 if chosen else 0, -part.step)
-                axis, out = axis + 1, out + 1
-            else:
-                axis += 1
-            result.append(part)
-        return tuple(result), tuple(flips)
-
     def get_item(self, x: Any, key: Any) -> Any:
         if is_basic(key):
-            key, flips = self._without_flips(x, key)
+            key, flips = without_flips(key, x.shape)
             y = x[key]
             return self.torch.flip(y, flips) if flips else y
         return x[key]
@@ -97,7 +69,7 @@ class TorchBackend(Backend):
     def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
         zeros = self.torch.zeros(shape, dtype=g.dtype, device=g.device)
         if is_basic(key):
-            key, flips = self._without_flips(zeros, key)
+            key, flips = without_flips(key, shape)
             zeros[key] = self.torch.flip(g, flips) if flips else g
             return zeros
         size = zeros.numel()
@@ -105,17 +77,24 @@ class TorchBackend(Backend):
         flat = g.expand(positions.shape).reshape(-1)
         return zeros.reshape(-1).index_add_(0, positions.reshape(-1), flat).reshape(shape)
 
+    def take_along_axis(self, x: Any, indices: Any, axis: int = -1) -> Any:
+        return self.torch.take_along_dim(x, indices.long(), axis)
+
     def take_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
         zeros = self.torch.zeros(shape, dtype=g.dtype, device=g.device)
-        indices = self.torch.where(indices < 0, indices + shape[axis], indices)
+        indices = self._from_zero(indices, shape[axis])
         return zeros.index_add_(axis, indices, g)
 
     def put_along_axis_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
         if any(n != m for i, (n, m) in enumerate(zip(g.shape, shape, strict=True)) if i != axis):
             return super().put_along_axis_add(g, indices, axis, shape)
         zeros = self.torch.zeros(shape, dtype=g.dtype, device=g.device)
-        indices = self.torch.where(indices < 0, indices + shape[axis], indices)
+        indices = self._from_zero(indices, shape[axis])
         return zeros.scatter_add_(axis, indices.expand(g.shape), g)
+
+    def _from_zero(self, indices: Any, n: int) -> Any:
+        indices = indices.long()
+        return self.torch.where(indices < 0, indices + n, indices)
 
     def erf(self, x: Any) -> Any:
         return self.torch.special.erf(x)

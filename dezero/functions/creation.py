@@ -1,6 +1,6 @@
 """Arrays made to the likeness of another. They are constants."""
 
-from .elementwise import constant
+from ..primitive import constant
 
 __all__ = ["full_like", "ones_like", "zeros_like"]
 

@@ -9,7 +9,8 @@ import math
 
 from ..config import recording
 from ..core import Variable, _handle
-from ..primitive import _common, _explained, elementwise, ops, primitive
+from ..dispatch import common, ops
+from ..primitive import constant, elementwise, primitive
 
 __all__ = [
     "abs",
@@ -83,28 +84,6 @@ __all__ = [
     "trunc",
     "xdivy",
 ]
-
-
-def constant(formula):
-    """A function whose results are constants: comparisons, tests, positions."""
-    name = formula.__name__
-
-    def function(*operands, **parameters):
-        operands = [x._data if isinstance(x, Variable) else x for x in operands]
-        xp = _common(name, tuple(operands))
-        try:
-            y = formula(xp, *operands, **parameters)
-        except Exception as error:
-            raise _explained(error, name, tuple(operands)) from None
-        if isinstance(y, tuple):
-            return tuple(_handle(part, None) for part in y)
-        return _handle(y, None)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__, function.__module__ = formula.__doc__, formula.__module__
-    function.formula = formula
-    ops[name] = function
-    return function
 
 
 def _two(name, doc):
@@ -223,7 +202,7 @@ def positive(xp, x):
     return +x
 
 
-@elementwise(lambda xp, g, y: -g * y * y)
+@elementwise(lambda xp, g, x: -xp.xdivy(g, x * x))
 def reciprocal(xp, x):
     """``1 / x``."""
     return 1.0 / x
@@ -242,7 +221,7 @@ def sqrt(xp, x):
 
 
 @elementwise(
-    lambda xp, g, x, y: g * (xp.xdivy(x, y) if xp.is_complex(x.dtype) else xp.sign(x)),
+    lambda xp, g, x, y: g * (x / _or_infinity(xp, y) if xp.is_complex(x.dtype) else xp.sign(x)),
     conjugates=True,
 )
 def abs(xp, x):
@@ -261,7 +240,7 @@ def sign(x):
     dtype = getattr(x, "dtype", None)
     if dtype is not None:
         raw = x._data if isinstance(x, Variable) else x
-        if _common("sign", (raw,)).is_complex(dtype):
+        if common("sign", (raw,)).is_complex(dtype):
             return xdivy(x, abs(x))
     return _real_sign(x)
 
@@ -359,9 +338,17 @@ def nextafter(xp, a, b):
     return xp.nextafter(a, b)
 
 
-@elementwise(lambda xp, g, y, a: g * xp.xdivy(a, y), lambda xp, g, y, b: g * xp.xdivy(b, y))
+def _or_infinity(xp, y):
+    """``y``, and infinity where it is 0: what is divided by that is 0, to any order."""
+    return xp.where(y == 0, xp.full_like(y, math.inf), y)
+
+
+@elementwise(
+    lambda xp, g, y, a: g * (a / _or_infinity(xp, y)),
+    lambda xp, g, y, b: g * (b / _or_infinity(xp, y)),
+)
 def hypot(xp, a, b):
-    """``sqrt(a*a + b*b)`` without overflow."""
+    """``sqrt(a*a + b*b)`` without overflow. At the origin its gradients are 0."""
     return xp.hypot(a, b)
 
 
@@ -450,11 +437,14 @@ def atan(xp, x):
 
 
 @elementwise(
-    lambda xp, g, a, b: g * xp.xdivy(b, a * a + b * b),
-    lambda xp, g, a, b: -g * xp.xdivy(a, a * a + b * b),
+    lambda xp, g, a, b: g * (b / _or_infinity(xp, a * a + b * b)),
+    lambda xp, g, a, b: -g * (a / _or_infinity(xp, a * a + b * b)),
 )
 def atan2(xp, a, b):
-    """Angle in radians of the point with height ``a`` and width ``b``."""
+    """Angle in radians of the point with height ``a`` and width ``b``.
+
+    At the origin its gradients are 0.
+    """
     return xp.atan2(a, b)
 
 
@@ -512,7 +502,7 @@ def _cast(xp, x, dtype):
 def astype(x, dtype):
     """``x`` with ``dtype``. Integers and booleans have no gradient: such results are constants."""
     raw = x._data if isinstance(x, Variable) else x
-    xp = _common("astype", (raw,))
+    xp = common("astype", (raw,))
     if raw.dtype == dtype:
         return x if isinstance(x, Variable) else _handle(raw, None)
     if not xp.is_inexact(dtype) or not recording():
@@ -543,7 +533,7 @@ def _imag(xp, x):
 
 def _is_complex(x):
     raw = x._data if isinstance(x, Variable) else x
-    return _common("complex", (raw,)).is_complex(raw.dtype)
+    return common("complex", (raw,)).is_complex(raw.dtype)
 
 
 def conj(x):

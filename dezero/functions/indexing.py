@@ -3,7 +3,15 @@
 from ..core import Variable
 from ..primitive import elementwise, ops, primitive
 
-__all__ = ["get_item", "scatter_add", "take", "take_along_axis", "where"]
+__all__ = [
+    "get_item",
+    "put_along_axis_add",
+    "scatter_add",
+    "take",
+    "take_add",
+    "take_along_axis",
+    "where",
+]
 
 
 def _plain(key):

@@ -1,7 +1,6 @@
 """Losses: what a network is trained to make small."""
 
-from ..primitive import primitive
-from .elementwise import constant
+from ..primitive import constant, primitive
 from .statistical import _logsumexp
 
 __all__ = ["accuracy", "mean_squared_error", "softmax_cross_entropy"]
@@ -32,7 +31,8 @@ def mean_squared_error(xp, a, b):
 def _cross_entropy_rule(xp, g, x, t):
     n, classes = x.shape
     p = xp.exp(x - _logsumexp(xp, x, 1, True))
-    hit = t[:, None] == xp.arange(classes, dtype=t.dtype, device=xp.device(t))
+    places = xp.arange(classes, device=xp.device(t))
+    hit = xp.cast(t, places.dtype)[:, None] == places
     return (g / n) * xp.where(hit, p - 1.0, p)
 
 

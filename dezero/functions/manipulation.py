@@ -57,6 +57,8 @@ ops["reshape"] = reshape
 @primitive(lambda xp, g, axes: xp.permute_dims(g, _inverse(axes)))
 def permute_dims(xp, x, axes):
     """``x`` with its dimensions in the order ``axes``."""
+    if min(axes, default=0) < 0:
+        axes = normalized_axes(tuple(axes), x.ndim)
     return xp.permute_dims(x, axes)
 
 
@@ -116,6 +118,8 @@ def flatten(x):
 
 
 def _sum_to(xp, x, shape):
+    if x.shape == shape:
+        return x
     lead = x.ndim - len(shape)
     short = tuple(i + lead for i, n in enumerate(shape) if n == 1 != x.shape[i + lead])
     axes = tuple(range(lead)) + short
@@ -162,7 +166,7 @@ def _cut(g, shapes, axis):
     """``g`` in pieces along ``axis``."""
     lead, start, parts = (slice(None),) * axis, 0, []
     for shape in shapes:
-        parts.append(g[(*lead, slice(start, start + shape[axis]))])
+        parts.append(g[(*lead, slice(start, start + shape[axis]), ...)])
         start += shape[axis]
     return parts
 
@@ -182,7 +186,7 @@ def concat(xp, arrays, axis=0):
 
 def _stack_rule(xp, g, shapes, axis):
     lead = (slice(None),) * (axis % (len(shapes[0]) + 1))
-    return [g[(*lead, i)] for i in range(len(shapes))]
+    return [g[(*lead, i, ...)] for i in range(len(shapes))]
 
 
 @variadic(_stack_rule)
@@ -195,7 +199,7 @@ def stack(xp, arrays, axis=0):
 def unstack(xp, x, axis=0):
     """The parts of ``x`` along ``axis``, as a list of arrays without that dimension."""
     lead = (slice(None),) * normalized_axes(axis, x.ndim)[0]
-    return tuple(x[(*lead, i)] for i in range(x.shape[len(lead)]))
+    return tuple(x[(*lead, i, ...)] for i in range(x.shape[len(lead)]))
 
 
 @primitive(lambda xp, g, axis: xp.concat(g, axis=axis), several=True)
@@ -203,7 +207,7 @@ def _split(xp, x, ends, axis):
     """Pieces of ``x`` along ``axis``."""
     lead = (slice(None),) * axis
     starts = (0, *ends)
-    return tuple(x[(*lead, slice(a, b))] for a, b in zip(starts, (*ends, None), strict=True))
+    return tuple(x[(*lead, slice(a, b), ...)] for a, b in zip(starts, (*ends, None), strict=True))
 
 
 def split(x, sections, axis=0):
@@ -226,7 +230,9 @@ def split(x, sections, axis=0):
         sections = range(n // sections, n, n // sections)
     ends = tuple(min(n, max(0, i + n if i < 0 else i)) for i in sections)
     if list(ends) != sorted(ends):
-        msg = f"split: the places {tuple(sections)} along axis {axis} of length {n} are not in order"
+        msg = (
+            f"split: the places {tuple(sections)} along axis {axis} of length {n} are not in order"
+        )
         raise ValueError(msg)
     return _split(x, ends, axis)
 
@@ -240,15 +246,26 @@ def flip(xp, x, axis=None):
     return xp.flip(x, axis=axis)
 
 
+def _places(shift, axis):
+    """``shift`` as a tuple if ``axis`` is one."""
+    if isinstance(axis, (tuple, list)) and isinstance(shift, int):
+        return (shift,) * len(axis)
+    return shift if isinstance(shift, int) else tuple(shift)
+
+
 def _roll_rule(xp, g, shift, axis):
-    back = tuple(-s for s in shift) if isinstance(shift, tuple) else -shift
+    shift = _places(shift, axis)
+    back = -shift if isinstance(shift, int) else tuple(-s for s in shift)
     return xp.roll(g, back, axis=axis)
 
 
 @primitive(_roll_rule)
 def roll(xp, x, shift, axis=None):
-    """``x`` with elements moved ``shift`` places along ``axis``, those from the end at the start."""
-    return xp.roll(x, shift, axis=axis)
+    """``x`` with elements moved ``shift`` places along ``axis``, those from the end at the start.
+
+    ``axis`` and ``shift`` may be tuples; one ``shift`` holds for every axis. None: as if flat.
+    """
+    return xp.roll(x, _places(shift, axis), axis=axis)
 
 
 def repeat(x, repeats, axis=None):
@@ -274,7 +291,9 @@ def tile(x, repetitions):
     shape = (1,) * (ndim - x.ndim) + x.shape
     apart = reshape(x, tuple(m for n in shape for m in (1, n)))
     spread = tuple(m for r, n in zip(reps, shape, strict=True) for m in (r, n))
-    return reshape(broadcast_to(apart, spread), tuple(r * n for r, n in zip(reps, shape, strict=True)))
+    return reshape(
+        broadcast_to(apart, spread), tuple(r * n for r, n in zip(reps, shape, strict=True))
+    )
 
 
 ops["repeat"], ops["tile"] = repeat, tile
@@ -305,3 +324,6 @@ def pad(x, widths, value=0.0):
         msg = f"pad: expected {x.ndim} pairs of numbers not below 0, got {widths}"
         raise ValueError(msg)
     return _pad(x, widths, value)
+
+
+ops["pad"] = pad

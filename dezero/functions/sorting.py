@@ -1,7 +1,6 @@
 """Elements in order of size."""
 
-from ..primitive import ops
-from .elementwise import constant
+from ..primitive import constant, ops
 from .indexing import take_along_axis
 
 __all__ = ["argsort", "nonzero", "searchsorted", "sort"]

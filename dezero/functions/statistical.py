@@ -5,8 +5,8 @@ import math
 from ..backends import normalized_axes
 from ..config import recording
 from ..core import Variable, as_variable
-from ..primitive import ops, primitive
-from .elementwise import constant, sqrt
+from ..primitive import constant, ops, primitive
+from .elementwise import _or_infinity
 from .manipulation import concat
 
 __all__ = [
@@ -76,12 +76,16 @@ def var(xp, x, axis=None, correction=0.0, keepdims=False):
     return xp.var(x, axis=axis, correction=correction, keepdims=keepdims)
 
 
-def std(x, axis=None, correction=0.0, keepdims=False):
-    """Square root of `var`."""
-    return sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
+def _std_rule(xp, g, x, y, axis, correction, keepdims):
+    y = _or_infinity(xp, _expanded(xp, y, x.shape, axis, keepdims))
+    g = _expanded(xp, g, x.shape, axis, keepdims) / (_count(x.shape, axis) - correction)
+    return g * ((x - xp.mean(x, axis=axis, keepdims=True)) / y)
 
 
-ops["std"] = std
+@primitive(_std_rule)
+def std(xp, x, axis=None, correction=0.0, keepdims=False):
+    """Square root of `var`. Where all elements are equal its gradient is 0."""
+    return xp.sqrt(xp.var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
 def _extreme_rule(xp, g, x, y, axis, keepdims):
@@ -246,14 +250,14 @@ def _norm_rule(xp, g, x, y, axis, keepdims, ord):
     y = _expanded(xp, y, x.shape, axis, keepdims)
     g = _expanded(xp, g, x.shape, axis, keepdims)
     if ord == 2:
-        return g * xp.xdivy(x, y)
+        return g * (x / _or_infinity(xp, y))
     size = xp.abs(x)
     if ord in (math.inf, -math.inf):
         hit = xp.where(size == y, xp.ones_like(size), xp.zeros_like(size))
         return g * xp.sign(x) * (hit / xp.sum(hit, axis=axis, keepdims=True))
     if ord == 1:
         return g * xp.sign(x)
-    return g * xp.sign(x) * xp.xdivy(size, y) ** (ord - 1)
+    return g * xp.sign(x) * (size / _or_infinity(xp, y)) ** (ord - 1)
 
 
 @primitive(_norm_rule, conjugates=True)

@@ -1,0 +1,115 @@
+"""Which library an operation runs on, under which names, and what an error of it says."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .backends import Backend, backend_of, by_type, device_of, mixed, numpy_backend
+from .core import Variable
+
+__all__ = ["Recorded", "common", "explained", "namespace_of", "number", "ops", "resolve", "shown"]
+
+ops: dict[str, Callable[..., Any]] = {}
+"""Every differentiable function by name: what a rule finds in ``xp`` when a sweep is recorded."""
+
+
+class Recorded:
+    """The namespace of a recorded sweep: names of the standard, over Variables of one backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        value = ops.get(name)
+        if value is None:
+            value = getattr(self.backend, name)
+        setattr(self, name, value)
+        return value
+
+    def cast(self, x: Variable, dtype: Any) -> Variable:
+        """``x`` with ``dtype``, without its imaginary part if ``dtype`` is real."""
+        if self.backend.is_complex(x.dtype) and not self.backend.is_complex(dtype):
+            x = self.real(x)
+        return x if x.dtype == dtype else self.astype(x, dtype)
+
+
+def namespace_of(backend: Backend) -> Recorded:
+    """The differentiable namespace over ``backend``."""
+    if backend.recorded is None:
+        backend.recorded = Recorded(backend)
+    return backend.recorded
+
+
+# --- what generated code calls off the hot path -------------------------------------------------
+
+
+def resolve(name: str, *operands: Any) -> list[Backend | None]:
+    """The backends of operands of which at least one has a type not seen before."""
+    found: list[Backend | None] = []
+    for x in operands:
+        try:
+            found.append(
+                None if x.__class__ in by_type and not by_type[x.__class__] else backend_of(x)
+            )
+        except TypeError:
+            msg = f"{name}: {type(x)} is not an array, a number or a Variable"
+            raise TypeError(msg) from None
+    return found
+
+
+def common(name: str, operands: tuple[Any, ...]) -> Backend:
+    """The one backend of all operands; the default one if all are numbers."""
+    xp = None
+    first = None
+    for x, found in zip(operands, resolve(name, *operands), strict=True):
+        if xp is None:
+            xp, first = found, x
+        elif found is not None and found is not xp:
+            raise mixed(name, first, x)
+    return xp or numpy_backend
+
+
+def number(name: str, operand: str, x: Any) -> Any:
+    """A Python number as an array of the default backend."""
+    if x is None:
+        msg = f"{name}: {operand} is None or a Variable without data, expected an array"
+        raise TypeError(msg)
+    return np.asarray(x)
+
+
+def _short(x: Any) -> str:
+    """An operand as messages show it, such as ``float32[2,3]``."""
+    dtype = str(getattr(x, "dtype", type(x).__name__)).rpartition(".")[2]
+    shape = getattr(x, "shape", None)
+    return dtype if shape is None else f"{dtype}[{','.join(map(str, shape))}]"
+
+
+def explained(error: Exception, name: str, operands: tuple[Any, ...]) -> Exception:
+    """``error`` with the operation and its operands, or a clearer one for mixed devices."""
+    arrays = [x for x in operands if by_type.get(x.__class__) is not None]
+    for x in arrays[1:]:
+        if device_of(x) != device_of(arrays[0]):
+            return mixed(name, arrays[0], x)
+    error.add_note(f"in {name}({', '.join(map(_short, operands))})")
+    return error
+
+
+def shown(formula: Any) -> inspect.Signature:
+    """The signature of a formula as its users see it: without ``xp``."""
+    code, defaults = formula.__code__, formula.__defaults__ or ()
+    names = code.co_varnames[1 : code.co_argcount]
+    given = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
+    empty, kinds = inspect.Parameter.empty, inspect._ParameterKind
+    parameters = [
+        inspect.Parameter(name, kinds.POSITIONAL_OR_KEYWORD, default=given.get(name, empty))
+        for name in names
+    ]
+    keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    for name in keywords:
+        default = (formula.__kwdefaults__ or {}).get(name, empty)
+        parameters.append(inspect.Parameter(name, kinds.KEYWORD_ONLY, default=default))
+    return inspect.Signature(parameters, __validate_parameters__=False)
