@@ -11,7 +11,7 @@ from ..backends import Backend, backend_of
 from ..core import Parameter, Variable
 from ..layers import Layer
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "gradient", "set_gradient", "subtract"]
 
 
 class Optimizer:
