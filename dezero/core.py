@@ -153,7 +153,7 @@ class Variable:
         """The Function that made this Variable, or None. Assigning None unchains."""
         node = self._node
         node = node.function if isinstance(node, Output) else node
-        return node if isinstance(node, Function) and node.edges else None
+        return node if isinstance(node, Function) and node._edges else None
 
     @creator.setter
     def creator(self, function: Function | None) -> None:
@@ -171,16 +171,16 @@ class Variable:
     def set_creator(self, function: Function) -> None:
         """Make ``function`` the one whose output this Variable is."""
         self._node = function
-        function.out = ref(self)
+        function._out = ref(self)
 
     def unchain(self) -> None:
         """Cut the graph behind this Variable: it is a leaf from now on."""
         node = self._node
         if isinstance(node, (Function, Output)):
             self._node = leaf = Leaf(self)
-            leaf.watch, node.watch = node.watch, Watch()
-            node.watch.leaf = leaf
-            node.cut()
+            leaf._watch, node._watch = node._watch, Watch()
+            node._watch.leaf = leaf
+            node._cut()
 
     def unchain_backward(self) -> None:
         """Cut the graph behind everything that this Variable was computed from.
@@ -190,13 +190,13 @@ class Variable:
         own = (self._node, self.creator)
         for node in newest_first([self._node]):
             if node not in own:
-                for handle in list(node.handles()):
+                for handle in list(node._handles()):
                     handle.unchain()
-                node.cut()
-                node.rank = 1  # ranks do not grow without end where a loss is summed up
+                node._cut()
+                node._rank = 1  # ranks do not grow without end where a loss is summed up
         if self.creator is not None:
-            self.creator.rank = 2
-            self._node.rank = 2 if self.creator is self._node else 3
+            self.creator._rank = 2
+            self._node._rank = 2 if self.creator is self._node else 3
 
     def detach(self) -> Variable:
         """A constant that shares this Variable's array."""
@@ -232,7 +232,7 @@ class Variable:
         if self._node is None:
             msg = "register_hook: this Variable is a constant (requires_grad=False)"
             raise RuntimeError(msg)
-        watch = self._node.watch = self._node.watch or Watch()
+        watch = self._node._watch = self._node._watch or Watch()
         key = max(watch.hooks, default=-1) + 1
         watch.hooks[key] = hook
         return lambda: watch.hooks.pop(key, None) and None
@@ -268,7 +268,7 @@ class Variable:
             (variable(12.0), variable(12.0))
         """
         node = self._node
-        if node is None or node.rank == 0:
+        if node is None or node._rank == 0:
             msg = "backward: this Variable was made by no operation, there is nothing to go back to"
             if node is None:
                 msg = (
@@ -282,7 +282,7 @@ class Variable:
         leaves, owned = sweep([(node, seed)], create_graph, keep, retained=retained)
         grads = []
         for leaf in leaves:
-            handle = leaf.out()
+            handle = leaf._out()
             if handle is not None:
                 grads.append((handle, _total(handle, leaves, leaf, leaf in owned, create_graph)))
         for handle, g in retained or ():
@@ -425,7 +425,7 @@ def sweep(
 
 
 def _observed(node: Any, g: Any, record: bool, retained: Any, targets: Any) -> Any:
-    watch = node.watch
+    watch = node._watch
     if watch is not None:
         for hook in list(watch.hooks.values()):
             result = hook(g if record else _handle(g, None))
@@ -441,16 +441,16 @@ def _observed(node: Any, g: Any, record: bool, retained: Any, targets: Any) -> A
                     xp = backend_of(_raw(g))
                     result = result.astype(g.dtype) if record else xp.cast(result, g.dtype)
                 g = result
-        if watch.retained and retained is None and node.rank:
+        if watch.retained and retained is None and node._rank:
             watch.retained = False
-            for handle in node.handles():
+            for handle in node._handles():
                 handle.grad = None
     if targets is not None and node in targets:
         targets[node] = g
-    if retained is not None and node.rank:
-        node.watch = node.watch or Watch()
-        node.watch.retained = True
-        retained.extend((handle, g) for handle in node.handles())
+    if retained is not None and node._rank:
+        node._watch = node._watch or Watch()
+        node._watch.retained = True
+        retained.extend((handle, g) for handle in node._handles())
     return g
 
 
@@ -490,11 +490,11 @@ class Function:
         variable(6.0)
     """
 
-    __slots__ = ("out", "rank", "watch")  # what primitives use; subclasses have a dictionary
-    rank: int
-    out: Any
-    watch: Watch | None
-    _edges: tuple[Any, ...]
+    __slots__ = ("_out", "_rank", "_watch")  # what primitives use; subclasses have a dictionary
+    _rank: int
+    _out: Any
+    _watch: Watch | None
+    _ends: tuple[Any, ...]
     _inputs: list[Variable]
     _like: list[tuple[Any, Any]]
     _ys: list[Array] | None
@@ -512,27 +512,27 @@ class Function:
 
     def __call__(self, *inputs: Any) -> Any:
         """Apply the function: one Variable, or a list of them if ``forward`` returned a tuple."""
-        node = copy.copy(self) if hasattr(self, "_edges") else self
+        node: Any = copy.copy(self) if hasattr(self, "_ends") else self
         handles = [x if isinstance(x, Variable) else _operand(x, inputs) for x in inputs]
         if len(handles) > 1:
             self._check_places(handles)
         ys = node.forward(*[handle.data for handle in handles])
         several = isinstance(ys, tuple)
         results = [_handle(self._result(y), None) for y in (ys if several else (ys,))]
-        node._edges = edges = tuple([handle._node for handle in handles])
-        rank = max([edge.rank for edge in edges if edge is not None], default=-1) + 1
+        node._ends = edges = tuple([handle._node for handle in handles])
+        rank = max([edge._rank for edge in edges if edge is not None], default=-1) + 1
         if rank and recording():
             node._inputs = [_twin(handle) for handle in handles]
             node._like = [(handle._data.shape, handle._data.dtype) for handle in handles]
-            node.rank, node.watch = rank, None
+            node._rank, node._watch = rank, None
             node._ys = [y._data for y in results] if self._asks_outputs else None
             if several:
                 for i, y in enumerate(results):
                     y._node = Output(node, i, y)
-                node.out = [(ref(y), y.shape, y.dtype) for y in results]
+                node._out = [(ref(y), y.shape, y.dtype) for y in results]
             else:
                 results[0]._node = node
-                node.out = ref(results[0])
+                node._out = ref(results[0])
         return results if several else results[0]
 
     def _check_places(self, handles: list[Variable]) -> None:
@@ -553,10 +553,13 @@ class Function:
         return y
 
     def __init_subclass__(cls) -> None:
-        # Whether backward may ask for self.outputs; code behind a wrapper cannot be seen.
-        code = getattr(cls.backward, "__code__", None)
-        wrapped = code is None or hasattr(cls.backward, "__wrapped__")
-        cls._asks_outputs = wrapped or "outputs" in getattr(code, "co_names", ())
+        super().__init_subclass__()
+        # Whether some method may ask for self.outputs; code behind a wrapper cannot be seen.
+        classes = cls.__mro__[: cls.__mro__.index(Function)]
+        methods = [m for c in classes for m in vars(c).values() if callable(m)]
+        codes = [getattr(m, "__code__", None) for m in methods if not isinstance(m, type)]
+        hidden = any(hasattr(m, "__wrapped__") for m in methods) or None in codes
+        cls._asks_outputs = hidden or any(_names(code, "outputs") for code in codes)
 
     @property
     def inputs(self) -> list[Variable]:
@@ -566,21 +569,21 @@ class Function:
     @property
     def outputs(self) -> list[Any]:
         """Weak references to the results."""
-        if isinstance(self.out, list):
-            return [out[0] for out in self.out]
-        return [self.out]
+        if isinstance(self._out, list):
+            return [out[0] for out in self._out]
+        return [self._out]
 
     @property
     def generation(self) -> int:
         """How many Functions lie behind this one, on the longest path."""
-        return self.rank - 1
+        return self._rank - 1
 
     @property
-    def edges(self) -> tuple[Any, ...]:
+    def _edges(self) -> tuple[Any, ...]:
         """The nodes that gradients go to."""
-        return tuple(edge for edge in self._edges if edge is not None)
+        return tuple(edge for edge in self._ends if edge is not None)
 
-    def handles(self) -> Iterator[Variable]:
+    def _handles(self) -> Iterator[Variable]:
         """The living results."""
         for out in self.outputs:
             handle = out()
@@ -589,7 +592,7 @@ class Function:
 
     def _revived(self) -> list[Variable]:
         """The results, new handles for those that are gone, for a ``backward`` that asks."""
-        several = isinstance(self.out, list)
+        several = isinstance(self._out, list)
         handles = []
         for i, (out, y) in enumerate(zip(self.outputs, self._ys or (), strict=True)):
             handle = out()
@@ -597,25 +600,25 @@ class Function:
                 handle = _handle(y, self)
                 if several:
                     handle._node = Output(self, i, handle)
-                    self.out[i] = (ref(handle), *self.out[i][1:])
+                    self._out[i] = (ref(handle), *self._out[i][1:])
                 else:
-                    self.out = ref(handle)
+                    self._out = ref(handle)
             handles.append(handle)
         return handles
 
-    def cut(self) -> None:
+    def _cut(self) -> None:
         """Forget the edges and what was saved: gradients end here."""
-        self._edges, self._inputs, self._ys = (), [], None
+        self.__dict__.update(_ends=(), _inputs=[], _ys=None)
 
-    def pull(self, g: Any, sweep: Sweep, keep: bool) -> bool:
+    def _pull(self, g: Any, sweep: Sweep, keep: bool) -> bool:
         """Pass the gradient on to the inputs, from a sweep of raw and real arrays."""
-        self.pull_general(g, sweep, keep)
+        self._pull_general(g, sweep, keep)
         return any(backend_of(x._data).is_complex(x.dtype) for x in self._inputs)
 
-    def pull_general(self, g: Any, sweep: Sweep, keep: bool) -> None:
+    def _pull_general(self, g: Any, sweep: Sweep, keep: bool) -> None:
         """Pass the gradient on to the inputs, from any sweep."""
         gs = filled(self, g, sweep) if isinstance(g, list) else [g]
-        if not self._edges:
+        if not self._ends:
             return
         gys = [g if sweep.record else _handle(g, None) for g in gs]
         xp = backend_of(gys[0]._data)
@@ -629,10 +632,10 @@ class Function:
             gxs = self.backward(*gys)
             del living
             gxs = gxs if isinstance(gxs, (tuple, list)) else (gxs,)
-            if len(gxs) != len(self._edges):
-                msg = f"{name}.backward returned {len(gxs)} gradients, expected {len(self._edges)}"
+            if len(gxs) != len(self._ends):
+                msg = f"{name}.backward returned {len(gxs)} gradients, expected {len(self._ends)}"
                 raise ValueError(msg)
-            for i, (edge, gx) in enumerate(zip(self._edges, gxs, strict=True)):
+            for i, (edge, gx) in enumerate(zip(self._ends, gxs, strict=True)):
                 if edge is None or gx is None or not (sweep.wanted is None or edge in sweep.wanted):
                     continue
                 gx = as_variable(gx)
@@ -668,11 +671,17 @@ def filled(node: Function, gs: list[Any], sweep: Sweep) -> list[Any]:
     """The gradients of several outputs, zeros for those that nothing depends on."""
     some = next(_raw(g) for g in gs if g is not None)
     xp: Backend = backend_of(some)
-    for i, (_, shape, dtype) in enumerate(node.out):
+    for i, (_, shape, dtype) in enumerate(node._out):
         if gs[i] is None:
             zeros = xp.zeros(shape, dtype=dtype, device=xp.device(some))
             gs[i] = _handle(zeros, None) if sweep.record else zeros
     return gs
+
+
+def _names(code: Any, name: str) -> bool:
+    """Whether code, or a function inside it, has an attribute or a global called ``name``."""
+    inner = [constant for constant in code.co_consts if hasattr(constant, "co_names")]
+    return name in code.co_names or any(_names(part, name) for part in inner)
 
 
 def _twin(handle: Variable) -> Variable:
@@ -685,5 +694,5 @@ def _twin(handle: Variable) -> Variable:
 
 
 def _living(twin: Variable) -> Variable:
-    handle = twin._node.out() if isinstance(twin._node, Leaf) else None
+    handle = twin._node._out() if isinstance(twin._node, Leaf) else None
     return handle if handle is not None and handle._data is twin._data else twin

@@ -32,17 +32,17 @@ class Watch:
 class Leaf:
     """The end of the graph at a Variable that no operation made."""
 
-    __slots__ = ("out", "watch")
-    rank = 0
-    edges: tuple[Any, ...] = ()
+    __slots__ = ("_out", "_watch")
+    _rank = 0
+    _edges: tuple[Any, ...] = ()
 
     def __init__(self, handle: Any) -> None:
-        self.out = ref(handle)
-        self.watch: Watch | None = None
+        self._out = ref(handle)
+        self._watch: Watch | None = None
 
-    def handles(self) -> Iterator[Any]:
+    def _handles(self) -> Iterator[Any]:
         """The Variable, if it is still there."""
-        handle = self.out()
+        handle = self._out()
         if handle is not None:
             yield handle
 
@@ -50,33 +50,33 @@ class Leaf:
 class Output(Leaf):
     """One of several outputs of a Function, as a node of its own."""
 
-    __slots__ = ("function", "index", "rank")
+    __slots__ = ("function", "index", "_rank")
 
     def __init__(self, function: Any, index: int, handle: Any) -> None:
         super().__init__(handle)
         self.function = function
         self.index = index
-        self.rank = function.rank + 1
+        self._rank = function._rank + 1
 
     @property
-    def edges(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def _edges(self) -> tuple[Any, ...]:  # type: ignore[override]
         return () if self.function is None else (self.function,)
 
-    def cut(self) -> None:
+    def _cut(self) -> None:
         """Let gradients end here."""
         self.function = None
 
-    def pull(self, g: Any, sweep: Sweep, keep: bool) -> None:
+    def _pull(self, g: Any, sweep: Sweep, keep: bool) -> None:
         """Hand the gradient to the Function, which waits for those of all its outputs."""
         function = self.function
         if function is not None:
             gs = sweep.several.get(function)
             if gs is None:
-                gs = sweep.several[function] = [None] * len(function.out)
+                gs = sweep.several[function] = [None] * len(function._out)
                 deliver(sweep, function, gs)
             gs[self.index] = g
 
-    pull_general = pull
+    _pull_general = _pull
 
 
 class Sweep:
@@ -102,7 +102,7 @@ def deliver(sweep: Sweep, edge: Any, g: Any) -> None:
 
     It is added in place only in memory that the sweep has made itself.
     """
-    rank = edge.rank
+    rank = edge._rank
     bucket = sweep.table[rank]
     if bucket is None:
         sweep.table[rank] = (edge, g)
@@ -147,7 +147,7 @@ def run(
         The gradients of the leaves, and the nodes whose gradient is memory of the sweep's own.
     """
     seeds = list(seeds)
-    top = max(node.rank for node, _ in seeds)
+    top = max(node._rank for node, _ in seeds)
     sweep = Sweep(top, record, wanted)
     for node, g in seeds:
         deliver(sweep, node, g)
@@ -162,19 +162,19 @@ def run(
                 bucket = None
             else:
                 node, g = bucket.popitem()
-            if (look or node.watch is not None) and g.__class__ is not list:
-                if node.watch is not None and node.watch.leaf is not None:
-                    deliver(sweep, node.watch.leaf, g)
+            if (look or node._watch is not None) and g.__class__ is not list:
+                if node._watch is not None and node._watch.leaf is not None:
+                    deliver(sweep, node._watch.leaf, g)
                     continue
                 g = observed(node, g)
             if general:
-                if wanted is None or not wanted.isdisjoint(node.edges):  # else: only a target
-                    node.pull_general(g, sweep, keep)
-            elif node.pull(g, sweep, keep):  # it met complex numbers
+                if wanted is None or not wanted.isdisjoint(node._edges):  # else: only a target
+                    node._pull_general(g, sweep, keep)
+            elif node._pull(g, sweep, keep):  # it met complex numbers
                 general = True
     leaves = pop() or {}
     for leaf in leaves:
-        if look or leaf.watch is not None:
+        if look or leaf._watch is not None:
             leaves[leaf] = observed(leaf, leaves[leaf])
             sweep.owned.discard(leaf)  # a hook may hold it
     return leaves, sweep.owned
@@ -185,21 +185,21 @@ def newest_first(roots: Iterable[Any], lowest: int = 0) -> list[Any]:
 
     Those of a rank up to ``lowest`` are left out; by default the leaves.
     """
-    nodes = list(dict.fromkeys(n for n in roots if n is not None and n.rank > lowest))
+    nodes = list(dict.fromkeys(n for n in roots if n is not None and n._rank > lowest))
     seen = set(nodes)
     for node in nodes:
-        for edge in node.edges:
-            if edge.rank > lowest and edge not in seen:
+        for edge in node._edges:
+            if edge._rank > lowest and edge not in seen:
                 seen.add(edge)
                 nodes.append(edge)
-    return sorted(nodes, key=lambda node: -node.rank)
+    return sorted(nodes, key=lambda node: -node._rank)
 
 
 def between(roots: Iterable[Any], targets: Iterable[Any]) -> set[Any]:
     """The nodes on a path from a root back to a target, both included."""
     found = set(targets)
-    lowest = min((node.rank for node in found), default=0)
+    lowest = min((node._rank for node in found), default=0)
     for node in reversed(newest_first(roots, lowest)):
-        if node not in found and any(edge in found for edge in node.edges):
+        if node not in found and any(edge in found for edge in node._edges):
             found.add(node)
     return found

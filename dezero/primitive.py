@@ -87,7 +87,7 @@ def _outputs(node: Function, ys: tuple[Any, ...]) -> list[Variable]:
     handles = [_handle(y, None) for y in ys]
     for i, handle in enumerate(handles):
         handle._node = Output(node, i, handle)
-    node.out = [(ref(v), v.shape, v.dtype) for v in handles]
+    node._out = [(ref(v), v.shape, v.dtype) for v in handles]
     return handles
 
 
@@ -99,7 +99,7 @@ class Node(Function):
     saved: tuple[str, ...] = ()
 
     @property
-    def edges(self) -> tuple[Any, ...]:
+    def _edges(self) -> tuple[Any, ...]:
         return tuple(e for e in [getattr(self, "e_" + n) for n in self.names] if e is not None)
 
     @property
@@ -108,14 +108,14 @@ class Node(Function):
         result = []
         for name in self.names:
             edge = getattr(self, "e_" + name)
-            handle = edge.out() if edge is not None and edge.out.__class__ is ref else None
+            handle = edge._out() if edge is not None and edge._out.__class__ is ref else None
             if handle is None:
                 data = getattr(self, "v_" + name, None)
                 handle = _handle(None if data is RELEASED else data, edge)
             result.append(handle)
         return result
 
-    def cut(self) -> None:
+    def _cut(self) -> None:
         for name in self.names:
             setattr(self, "e_" + name, None)
         for name in self.saved:
@@ -162,7 +162,7 @@ def _made(
             exec(compile(source, file, "exec"), globals_, space)
             function.source = source
             body = {"__slots__": writer.slots(), "__module__": formula.__module__}
-            body |= {"pull": space["pull"], "pull_general": space["pull_general"]}
+            body |= {"_pull": space["_pull"], "_pull_general": space["_pull_general"]}
             body |= {"names": tuple(writer.differentiable()), "formula": staticmethod(formula)}
             body["saved"] = tuple(
                 f"v_{n}" for n in writer.saved if n == "y" or n in writer.operands
@@ -241,7 +241,7 @@ def elementwise(*rules: _Rule, conjugates: bool = False) -> Callable[[Any], Any]
 class VariadicNode(Function):
     """One executed primitive over a sequence of arrays."""
 
-    __slots__ = ("_edges", "_like", "asked")
+    __slots__ = ("_ends", "_like", "asked")
     asked: dict[str, Any]
     rule: Any
     formula: Any
@@ -251,23 +251,23 @@ class VariadicNode(Function):
         """The inputs: the living handle, else a new one with the array if it was kept."""
         arrays = self.asked.get("arrays", RELEASED)
         result = []
-        for i, edge in enumerate(self._edges):
-            handle = edge.out() if edge is not None and edge.out.__class__ is ref else None
+        for i, edge in enumerate(self._ends):
+            handle = edge._out() if edge is not None and edge._out.__class__ is ref else None
             if handle is None:
                 handle = _handle(None if arrays is RELEASED else arrays[i], edge)
             result.append(handle)
         return result
 
-    def cut(self) -> None:
-        self._edges = ()
+    def _cut(self) -> None:
+        self._ends = ()
 
-    def pull(self, g: Any, sweep: Sweep, keep: bool) -> bool:
+    def _pull(self, g: Any, sweep: Sweep, keep: bool) -> bool:
         xp = backend_of(g)
-        self.pull_general(g, sweep, keep)
+        self._pull_general(g, sweep, keep)
         return any(dtype is not None and xp.is_complex(dtype) for _, dtype in self._like)
 
-    def pull_general(self, g: Any, sweep: Sweep, keep: bool) -> None:
-        if not self._edges:
+    def _pull_general(self, g: Any, sweep: Sweep, keep: bool) -> None:
+        if not self._ends:
             return
         asked = dict(self.asked)
         for name in {"arrays", "y"} & asked.keys():
@@ -284,15 +284,15 @@ class VariadicNode(Function):
             if "arrays" in asked:
                 asked["arrays"] = [
                     a if e is None else _handle(a, e)
-                    for a, e in zip(asked["arrays"], self._edges, strict=True)
+                    for a, e in zip(asked["arrays"], self._ends, strict=True)
                 ]
         if "needed" in asked:
             wanted = sweep.wanted
             asked["needed"] = tuple(
-                e is not None and (wanted is None or e in wanted) for e in self._edges
+                e is not None and (wanted is None or e in wanted) for e in self._ends
             )
         ds = self.rule(xp, xp.conj(g) if conjugate else g, **asked)
-        for edge, d, (_, dtype) in zip(self._edges, ds, self._like, strict=True):
+        for edge, d, (_, dtype) in zip(self._ends, ds, self._like, strict=True):
             if edge is not None and (sweep.wanted is None or edge in sweep.wanted):
                 d = xp.conj(d) if conjugate else d
                 deliver(sweep, edge, d if dtype is None else xp.cast(d, dtype))
@@ -352,13 +352,13 @@ def variadic(rule: Callable[..., Any]) -> Callable[[Any], Any]:
                 given |= defaults | dict(zip(parameters, args, strict=False)) | kwargs
                 given["shapes"] = [a.shape for a in raws]
                 node.asked = {n: given[n] for n in names}
-                node._edges = edges
+                node._ends = edges
                 node._like = [
                     (None, a.dtype if a.dtype != y.dtype and xp.is_inexact(a.dtype) else None)
                     for a in raws
                 ]
-                node.rank = 1 + max(edge.rank for edge in edges if edge is not None)
-                node.watch, node.out = None, ref(variable)
+                node._rank = 1 + max(edge._rank for edge in edges if edge is not None)
+                node._watch, node._out = None, ref(variable)
                 variable._node = node
             return variable
 

@@ -192,19 +192,19 @@ class Writer:
             w += [" _v = _new(_Variable)", " _v._data = _y", " _v.grad = _v.name = None"]
             w += [f" _v._kind = _k_{operands[0]}" if self.kinds == 1 else " _v._kind = None"]
             w += [f" if ({silent}) or not _recording():", "  _v._node = None", "  return _v"]
-        w += [" _node = _Node()", " _node.watch = None"]
+        w += [" _node = _Node()", " _node._watch = None"]
         if len(edges) == 1:
-            w += [f" _node.rank = {edges[0]}.rank + 1"]
+            w += [f" _node._rank = {edges[0]}._rank + 1"]
         else:
             w += [" _rank = 0"]
             for e in edges:
-                w += [f" if {e} is not None:", f"  _r = {e}.rank", "  if _r > _rank: _rank = _r"]
-            w += [" _node.rank = _rank + 1"]
+                w += [f" if {e} is not None:", f"  _r = {e}._rank", "  if _r > _rank: _rank = _r"]
+            w += [" _node._rank = _rank + 1"]
         w += [f" _node.{e[1:]} = {e}" for e in edges]
         w += self._keep(edges) + self._likes()
         if several:
             return "\n".join([*w, " return _outputs(_node, _y)"])
-        return "\n".join([*w, " _v._node = _node", " _node.out = _ref(_v)", " return _v"])
+        return "\n".join([*w, " _v._node = _node", " _node._out = _ref(_v)", " return _v"])
 
     def _find_backend(self, everything: str) -> list[str]:
         operands = self.operands
@@ -263,7 +263,7 @@ class Writer:
     def pull(self, general: bool, gate: bool, several: bool) -> str:
         """The source of a pull: for raw, real arrays; or, if ``general``, for any sweep."""
         w = [
-            f"def pull{'_general' if general else ''}(self, g, sweep, keep):",
+            f"def _pull{'_general' if general else ''}(self, g, sweep, keep):",
             " table = sweep.table",
         ]
         if general:
@@ -323,7 +323,7 @@ class Writer:
             ]
         if gate and not general:
             w += ["  complex_now = complex_now or xp.is_complex(d.dtype)"]
-        w += [f"  rank = e_{o}.rank", f"  if table[rank] is None: table[rank] = (e_{o}, d)"]
+        w += [f"  rank = e_{o}._rank", f"  if table[rank] is None: table[rank] = (e_{o}, d)"]
         return [*w, f"  else: deliver(sweep, e_{o}, d)"]
 
 
