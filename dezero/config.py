@@ -7,7 +7,6 @@ recording off in one thread leaves all others as they are.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Any, TypeVar
@@ -19,6 +18,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 enable_backprop: ContextVar[bool] = ContextVar("enable_backprop", default=True)
 _train: ContextVar[bool] = ContextVar("train", default=True)
 _modes = {"enable_backprop": enable_backprop, "train": _train}
+
+_GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200  # as in the module inspect
 
 recording = enable_backprop.get
 training = _train.get
@@ -91,16 +92,17 @@ class using_config:
     def __call__(self, function: _F) -> _F:
         """``function`` with this mode set while it runs."""
         mode, value = self._mode, self._value
-        if inspect.isgeneratorfunction(function):
+        flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+        if flags & _GENERATOR:
             return _decorated_generator(function, mode, value)  # type: ignore[return-value]
-        if inspect.iscoroutinefunction(function):
+        if flags & _COROUTINE:
 
             @functools.wraps(function)
             async def coroutine(*args: Any, **kwargs: Any) -> Any:
                 return await _Driven(function(*args, **kwargs), mode, value)
 
             return coroutine  # type: ignore[return-value]
-        if inspect.isasyncgenfunction(function):
+        if flags & _ASYNC_GENERATOR:
             msg = f"{function.__qualname__}: an asynchronous generator cannot have a mode"
             raise TypeError(msg)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from .backends import Backend, backend_of, by_type, device_of, mixed, numpy_backend
 from .core import Variable
 
-__all__ = ["Recorded", "common", "explained", "namespace_of", "number", "ops", "resolve", "shown"]
+__all__ = ["Recorded", "common", "explained", "namespace_of", "number", "ops", "resolve", "show"]
 
 ops: dict[str, Callable[..., Any]] = {}
 """Every differentiable function by name: what a rule finds in ``xp`` when a sweep is recorded."""
@@ -98,18 +98,18 @@ def explained(error: Exception, name: str, operands: tuple[Any, ...]) -> Excepti
     return error
 
 
-def shown(formula: Any) -> inspect.Signature:
-    """The signature of a formula as its users see it: without ``xp``."""
-    code, defaults = formula.__code__, formula.__defaults__ or ()
-    names = code.co_varnames[1 : code.co_argcount]
-    given = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
-    empty, kinds = inspect.Parameter.empty, inspect._ParameterKind
-    parameters = [
-        inspect.Parameter(name, kinds.POSITIONAL_OR_KEYWORD, default=given.get(name, empty))
-        for name in names
-    ]
-    keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
-    for name in keywords:
-        default = (formula.__kwdefaults__ or {}).get(name, empty)
-        parameters.append(inspect.Parameter(name, kinds.KEYWORD_ONLY, default=default))
-    return inspect.Signature(parameters, __validate_parameters__=False)
+def show(function: Any, formula: Any) -> None:
+    """Let ``function`` have the name, the text and the signature of its formula, without ``xp``."""
+    code = formula.__code__
+    names = code.co_varnames[1:]
+    seen = code.replace(
+        co_argcount=code.co_argcount - 1, co_varnames=names, co_nlocals=len(names)
+    )  # not to be called: inspect reads the parameters from it
+    wrapped = types.FunctionType(
+        seen, formula.__globals__, formula.__name__, formula.__defaults__, formula.__closure__
+    )
+    wrapped.__kwdefaults__ = formula.__kwdefaults__
+    function.__wrapped__ = wrapped
+    function.__name__ = function.__qualname__ = formula.__name__
+    function.__doc__, function.__module__ = formula.__doc__, formula.__module__
+    function.formula = formula

@@ -11,7 +11,6 @@ no dict, no loop on the hot path.
 
 from __future__ import annotations
 
-import linecache
 import types
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +21,7 @@ import numpy as np
 from .backends import Backend, backend_of, by_type, mixed, numpy_backend
 from .config import recording
 from .core import Function, Variable, _handle, filled
-from .dispatch import common, explained, namespace_of, number, ops, resolve, shown
+from .dispatch import common, explained, namespace_of, number, ops, resolve, show
 from .graph import Output, Sweep, deliver
 from .writer import Writer, argument_names, defaults, signature
 
@@ -157,6 +156,8 @@ def _made(
             source = writer.recorder(signature(formula), several)
             source += "\n" + writer.pull(False, gate, several)
             source += "\n" + writer.pull(True, gate, several)
+            import linecache  # shows the source in tracebacks; not needed to import dezero
+
             file = f"<dezero {name}>"
             linecache.cache[file] = (len(source), None, source.splitlines(True), file)
             exec(compile(source, file, "exec"), globals_, space)
@@ -178,10 +179,8 @@ def _made(
         return globals_["written"]
 
     globals_["write"] = write
-    function.__signature__ = shown(formula)
-    function.__doc__, function.__module__ = formula.__doc__, formula.__module__
-    function.__qualname__ = name
-    function.write, function.formula = write, formula
+    show(function, formula)
+    function.write = write
     if own:
         ops[name] = function
     return function
@@ -362,10 +361,7 @@ def variadic(rule: Callable[..., Any]) -> Callable[[Any], Any]:
                 variable._node = node
             return variable
 
-        function.__name__ = function.__qualname__ = name
-        function.__doc__, function.__module__ = formula.__doc__, formula.__module__
-        function.formula = formula  # type: ignore[attr-defined]
-        function.__signature__ = shown(formula)  # type: ignore[attr-defined]
+        show(function, formula)
         if formula.__module__.startswith("dezero."):
             ops[name] = function
         return function
@@ -397,10 +393,7 @@ def constant(formula: Any) -> Any:
             return tuple(_handle(part, None) for part in y)
         return _handle(y, None)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__, function.__module__ = formula.__doc__, formula.__module__
-    function.formula = formula  # type: ignore[attr-defined]
-    function.__signature__ = shown(formula)  # type: ignore[attr-defined]
+    show(function, formula)
     if (formula.__module__ or "").startswith("dezero."):
         ops[name] = function
     return function

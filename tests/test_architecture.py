@@ -53,7 +53,8 @@ def floor(module):
     """The floor of one of our modules; the package itself is above all that it imports."""
     part = part_of(module)
     if part == "":
-        own = [name for name, _ in imported(ROOT / "dezero" / "__init__.py")]
+        found = imported(ROOT / "dezero" / "__init__.py")
+        own = [name for name, _ in found if name.startswith("dezero.")]
         return max(FLOOR_OF[part_of(name)] for name in own) + 0.5
     return FLOOR_OF[part]
 

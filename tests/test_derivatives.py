@@ -268,6 +268,16 @@ def test_create_graph_says_what_is_recorded():
     assert is_constant(value)
 
 
+def test_a_value_stays_connected_to_what_is_outside():
+    w = Parameter(np.array(3.0))
+    value, g = value_and_grad(lambda x: w)(1.0)
+    value = value * 2.0
+    value.backward()
+    assert (w.grad.item(), g.item()) == (2.0, 0.0)
+    (y, _), _ = vjp(lambda x: (F.sin(w), x), 1.0)
+    assert y.requires_grad
+
+
 def test_under_no_grad():
     x = Variable(np.array(3.0))
     with no_grad():
@@ -866,7 +876,7 @@ def test_a_checkpoint_is_freed_by_counting():
 def test_a_checkpoint_leads_to_what_is_outside_only():
     x, w = Variable(np.array(2.0)), Parameter(np.array(3.0))
     h = F.sin(w)
-    y = checkpoint(lambda x: F.exp(Square()(Square()(x) * 2.0)) * h * 5.0, x)
+    y = checkpoint(lambda x: F.exp(Square()(Square()(x) * 2.0)) * (h * h), x)
     inputs = y.creator.inputs
     assert len(inputs) == 2
     assert inputs[0].data is x.data

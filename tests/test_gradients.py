@@ -231,6 +231,25 @@ def test_single_precision(name, library, chosen_lane):
         np.testing.assert_allclose(g, w, rtol=2e-3, atol=2e-4 * max(scale(want), 1e-2))
 
 
+@pytest.mark.parametrize("library", ["numpy", "strict", "torch", "jax"])
+@pytest.mark.parametrize("name", ["add", "multiply", "divide", "pow", "hypot", "where", "matmul"])
+def test_mixed_precision(name, library, chosen_lane):
+    """Each gradient has the dtype of its operand."""
+    lane = chosen_lane(library)
+    a = lane.variable(np.array([[1.5, 2.0], [0.5, 1.0]], dtype=np.float32))
+    b = lane.variable(np.array([[0.5, 1.5], [2.0, 3.0]]))
+    if name == "matmul" and library == "torch":
+        pytest.skip("PyTorch multiplies matrices of one dtype only")
+    call = (lambda a, b: F.where(a.data > 1, a, b)) if name == "where" else getattr(F, name)
+    for create_graph in (False, True):
+        a.cleargrad()
+        b.cleargrad()
+        y = call(a, b)
+        assert lane.dtype(y) == "float64"
+        F.sum(y).backward(create_graph=create_graph)
+        assert [lane.dtype(x.grad) for x in (a, b)] == ["float32", "float64"]
+
+
 # --- a zero gradient stays zero ---------------------------------------------------------------
 
 ZERO_STAYS_ZERO = {

@@ -226,6 +226,9 @@ def split_device(target: Any) -> tuple[str | None, Any]:
         >>> split_device("torch:cuda:0")
         ('torch', 'cuda:0')
     """
+    if target is None:
+        msg = "to: expected the name of a backend or a device, got None"
+        raise TypeError(msg)
     if isinstance(target, Backend):
         return target.name, None
     if isinstance(target, str):

@@ -89,8 +89,12 @@ def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Array) 
     return top / bottom
 
 
-def normalized_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+def normalized_axes(
+    axis: int | tuple[int, ...] | None, ndim: int, name: str = ""
+) -> tuple[int, ...]:
     """``axis`` as a tuple of numbers from 0 to ``ndim - 1``; all of them for None.
+
+    Messages begin with ``name``, the function that was called.
 
     Raises:
         IndexError: An axis is outside ``-ndim .. ndim - 1``.
@@ -99,13 +103,16 @@ def normalized_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int,
     if axis is None:
         return tuple(range(ndim))
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    prefix = f"{name}: " if name else ""
     for a in axes:
         if not -ndim <= a < ndim:
-            msg = f"axis {a} is out of range for an array of {ndim} dimensions"
+            msg = (
+                f"{name and name + ': '}axis {a} is out of range for an array of {ndim} dimensions"
+            )
             raise IndexError(msg)
     result = tuple(int(a) % ndim for a in axes)
     if len(set(result)) != len(result):
-        msg = f"axis {axis} names a dimension twice"
+        msg = f"{prefix}axis {axis} names a dimension twice"
         raise ValueError(msg)
     return result
 
@@ -249,7 +256,7 @@ class Backend:
         return x
 
     def take_add(self, g: Array, indices: Array, axis: int, shape: tuple[int, ...]) -> Array:
-        """Adjoint of ``take``: zeros of ``shape`` with ``g`` added at ``indices`` along ``axis``."""
+        """Adjoint of ``take``: zeros of ``shape``, ``g`` added at ``indices`` along ``axis``."""
         hit = self.hits(indices, shape[axis], self.device(g))
         g = self.moveaxis(g, axis, -1)
         if bool(self.all(self.isfinite(g))):

@@ -73,20 +73,17 @@ class CuPyBackend(Backend):
         return x[key]
 
     def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
-        zeros = self.cupy.zeros(shape, g.dtype)
-        if is_basic(key) or getattr(key, "dtype", None) == bool:
+        zeros = self.zeros(shape, dtype=g.dtype, device=g.device)
+        if is_basic(key) or getattr(key, "dtype", None) == np.bool_:
             zeros[key] = g
         else:
             self.cupy.add.at(zeros, key, g)
         return zeros
 
     def take_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
-        zeros = self.cupy.zeros(shape, g.dtype)
+        zeros = self.zeros(shape, dtype=g.dtype, device=g.device)
         self.cupy.add.at(zeros, (slice(None),) * axis + (indices,), g)
         return zeros
-
-    def put_along_axis_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
-        return Backend.put_along_axis_add(self, g, indices, axis, shape)
 
     def erf(self, x: Any) -> Any:
         from cupyx.scipy.special import erf

@@ -48,13 +48,13 @@ class DaskBackend(Backend):
     def get_item(self, x: Any, key: Any) -> Any:
         parts = key if isinstance(key, tuple) else (key,)
         arrays = [p for p in parts if not is_basic(p)]
-        ints = [p for p in arrays if getattr(p, "dtype", None) != bool]
+        ints = [p for p in arrays if getattr(p, "dtype", None) != np.bool_]
         if (
             len(arrays) > 1
             or any(p.ndim != 1 for p in ints)
             or (arrays and any(p is None for p in parts))
         ):
-            msg = "dask indexes with one array at a time, of one dimension, and without None beside it"
+            msg = "dask indexes with one array at a time, of one dimension and without None"
             raise NotImplementedError(msg)
         return x[key]
 

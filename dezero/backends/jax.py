@@ -31,7 +31,8 @@ class JAXBackend(Backend):
         return None if isinstance(x, self.jax.core.Tracer) else x.device
 
     def to_device(self, x: Any, device: Any) -> Any:
-        return self.jax.device_put(x, self._device(device))
+        device = self._device(device)
+        return x if device == self.device(x) else self.jax.device_put(x, device)
 
     def _device(self, device: Any) -> Any:
         if isinstance(device, str):

@@ -12,17 +12,17 @@ from .base import Backend, is_basic
 __all__ = ["NumPyBackend"]
 
 # Where NumPy's own function does what the standard says, it is called without compat's wrapper.
-_NATIVE = (
-    "abs acos acosh add all any asin asinh atan atan2 atanh broadcast_to ceil concat conj cos cosh "
-    "divide equal exp expand_dims expm1 eye empty empty_like floor floor_divide full full_like "
-    "greater greater_equal hypot imag isfinite isinf isnan less less_equal log log10 log1p log2 "
-    "logaddexp logical_and logical_not logical_or logical_xor matmul max maximum mean min minimum "
-    "moveaxis multiply negative not_equal ones ones_like outer permute_dims positive pow prod real "
-    "reciprocal remainder roll sign signbit sin sinh sqrt square squeeze stack subtract take tan "
-    "tanh tensordot tile vecdot where zeros zeros_like einsum put_along_axis take_along_axis "
-    "arange asarray copysign count_nonzero cumulative_sum isdtype linspace nextafter nonzero trunc "
-    "flip repeat int64 float32 float64 var std"
-).split()
+_NATIVE = """
+    abs acos acosh add all any asin asinh atan atan2 atanh broadcast_to ceil concat conj cos cosh
+    divide equal exp expand_dims expm1 eye empty empty_like floor floor_divide full full_like
+    greater greater_equal hypot imag isfinite isinf isnan less less_equal log log10 log1p log2
+    logaddexp logical_and logical_not logical_or logical_xor matmul max maximum mean min minimum
+    moveaxis multiply negative not_equal ones ones_like outer permute_dims positive pow prod real
+    reciprocal remainder roll sign signbit sin sinh sqrt square squeeze stack subtract take tan
+    tanh tensordot tile vecdot where zeros zeros_like einsum put_along_axis take_along_axis arange
+    asarray copysign count_nonzero cumulative_sum isdtype linspace nextafter nonzero trunc flip
+    repeat int64 float32 float64 var std
+"""
 
 
 class _Compat:
@@ -52,7 +52,7 @@ class NumPyBackend(Backend):
 
     def __init__(self) -> None:
         super().__init__(_Compat(), "numpy")
-        for name in _NATIVE:
+        for name in _NATIVE.split():
             if hasattr(np, name) and name not in NumPyBackend.__dict__:
                 setattr(self, name, getattr(np, name))
 
@@ -120,7 +120,7 @@ class NumPyBackend(Backend):
     def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
         zeros = np.zeros(shape, g.dtype)
         parts = key if isinstance(key, tuple) else (key,)
-        masks_or_basic = all(is_basic(p) or getattr(p, "dtype", None) == bool for p in parts)
+        masks_or_basic = all(is_basic(p) or getattr(p, "dtype", None) == np.bool_ for p in parts)
         if masks_or_basic and sum(not is_basic(p) for p in parts) <= 1:
             zeros[key] = g
         else:
@@ -134,7 +134,7 @@ class NumPyBackend(Backend):
 
     def put_along_axis_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
         n = indices.shape[axis]
-        grid = np.ogrid[tuple(slice(m) for m in g.shape[:axis] + (n,) + g.shape[axis + 1 :])]
+        grid = np.ogrid[tuple(slice(m) for m in (*g.shape[:axis], n, *g.shape[axis + 1 :]))]
         key = [np.zeros_like(i) if m == 1 else i for i, m in zip(grid, shape, strict=True)]
         key[axis] = indices
         zeros = np.zeros(shape, g.dtype)
@@ -142,11 +142,10 @@ class NumPyBackend(Backend):
         return zeros
 
     def xdivy(self, a: Any, b: Any) -> Any:
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             quotient = a / b
-        if np.isnan(np.add.reduce(quotient, axis=None)):
-            return super().xdivy(a, b)
-        return quotient
+            suspicious = np.isnan(np.add.reduce(quotient, axis=None))  # also of inf - inf
+        return super().xdivy(a, b) if suspicious else quotient
 
     def pad(self, x: Any, widths: Any, value: float = 0.0) -> Any:
         return np.pad(x, widths, constant_values=value)

@@ -10,10 +10,10 @@ from .base import Backend, is_basic, without_flips
 
 __all__ = ["TorchBackend"]
 
-_TWO_ARGUMENTS = (
-    "atan2 copysign hypot logaddexp maximum minimum nextafter remainder floor_divide pow "
-    "equal not_equal less less_equal greater greater_equal"
-).split()
+_TWO_ARGUMENTS = """
+    atan2 copysign hypot logaddexp maximum minimum nextafter remainder floor_divide pow equal
+    not_equal less less_equal greater greater_equal
+"""
 
 
 class TorchBackend(Backend):
@@ -25,7 +25,7 @@ class TorchBackend(Backend):
 
         super().__init__(compat, "torch")
         self.torch = torch
-        for name in _TWO_ARGUMENTS:
+        for name in _TWO_ARGUMENTS.split():
             setattr(self, name, self._with_numbers(getattr(compat, name)))
 
     def _with_numbers(self, function: Any) -> Any:
@@ -51,7 +51,8 @@ class TorchBackend(Backend):
         return x.detach().cpu().resolve_conj().numpy()
 
     def from_numpy(self, x: np.ndarray, device: Any = None) -> Any:
-        return self.torch.tensor(x, device=device)
+        values = self.torch.from_numpy(np.array(x, order="C"))  # strides there are not negative
+        return values if device is None else values.to(device)
 
     def copy(self, x: Any) -> Any:
         return x.clone(memory_format=self.torch.contiguous_format)

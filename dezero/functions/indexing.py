@@ -1,4 +1,4 @@
-"""Elements by their places: ``x[key]``, ``take``, ``take_along_axis`` and what is adjoint to them."""
+"""Elements by their places: ``x[key]``, ``take``, ``take_along_axis`` and their adjoints."""
 
 from ..core import Variable
 from ..primitive import elementwise, ops, primitive
@@ -65,7 +65,7 @@ def _take(xp, x, indices, axis):
 
 
 def take(x, indices, axis=None):
-    """The elements at the one-dimensional ``indices`` along ``axis``; None: ``x`` has one dimension."""
+    """The elements at the places ``indices``, a vector, along ``axis``; None: ``x`` is one too."""
     if axis is None:
         if x.ndim != 1:
             msg = f"take: axis is needed for an array of {x.ndim} dimensions"

@@ -91,9 +91,14 @@ def tensordot(a, b, axes=2):
     """
     a, b = as_variable(a), as_variable(b)
     if isinstance(axes, int):
+        if not 0 <= axes <= min(a.ndim, b.ndim):
+            msg = f"tensordot: {axes} axes of arrays of {a.ndim} and {b.ndim} dimensions"
+            raise ValueError(msg)
         axes = (tuple(range(a.ndim - axes, a.ndim)), tuple(range(axes)))
-    left = normalized_axes(tuple(axes[0]) if not isinstance(axes[0], int) else axes[0], a.ndim)
-    right = normalized_axes(tuple(axes[1]) if not isinstance(axes[1], int) else axes[1], b.ndim)
+    left, right = (
+        normalized_axes(chosen if isinstance(chosen, int) else tuple(chosen), x.ndim, "tensordot")
+        for chosen, x in zip(axes, (a, b), strict=True)
+    )
     if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
         msg = f"tensordot: axes {left} of shape {a.shape} do not fit axes {right} of {b.shape}"
         raise ValueError(msg)

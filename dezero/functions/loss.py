@@ -67,6 +67,6 @@ def softmax_cross_entropy(xp, x, t):
 
 @constant
 def accuracy(xp, y, t):
-    """Share of rows of ``y`` (N, C) whose largest element is at the class ``t`` (N,). A constant."""
+    """Share of rows of ``y`` (N, C) whose largest element is at class ``t`` (N,). A constant."""
     hit = xp.argmax(y, axis=1) == xp.reshape(t, (-1,))
     return xp.mean(xp.astype(hit, y.dtype))

@@ -81,7 +81,11 @@ def matrix_transpose(xp, x):
 
 def moveaxis(x, source, destination):
     """``x`` with the dimensions ``source`` moved to the places ``destination``."""
-    source, destination = normalized_axes(source, x.ndim), normalized_axes(destination, x.ndim)
+    source = normalized_axes(source, x.ndim, "moveaxis")
+    destination = normalized_axes(destination, x.ndim, "moveaxis")
+    if len(source) != len(destination):
+        msg = f"moveaxis: {len(source)} dimensions {source} cannot go to {len(destination)} places"
+        raise ValueError(msg)
     rest = iter(i for i in range(x.ndim) if i not in source)
     place = dict(zip(destination, source, strict=True))
     return permute_dims(x, tuple(place[i] if i in place else next(rest) for i in range(x.ndim)))
@@ -221,7 +225,7 @@ def split(x, sections, axis=0):
     Raises:
         ValueError: The length is not a multiple of ``sections``, or places are not in order.
     """
-    axis = normalized_axes(axis, x.ndim)[0]
+    axis = normalized_axes(axis, x.ndim, "split")[0]
     n = x.shape[axis]
     if isinstance(sections, int):
         if sections < 1 or n % sections:
@@ -276,6 +280,10 @@ def repeat(x, repeats, axis=None):
     x = as_variable(x)
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
+    (axis,) = normalized_axes(axis, x.ndim, "repeat")
+    if isinstance(repeats, int) and repeats < 0:
+        msg = f"repeat: expected a number of times not below 0, got {repeats}"
+        raise ValueError(msg)
     xp = backend_of(x._data)
     numbers = xp.arange(x.shape[axis], device=xp.device(x._data))
     repeats = repeats._data if isinstance(repeats, Variable) else repeats
@@ -286,6 +294,9 @@ def tile(x, repetitions):
     """``x`` laid side by side, ``repetitions[i]`` times along dimension ``i``."""
     x = as_variable(x)
     reps = (repetitions,) if isinstance(repetitions, int) else tuple(repetitions)
+    if min(reps, default=0) < 0:
+        msg = f"tile: expected repetitions not below 0, got {reps}"
+        raise ValueError(msg)
     ndim = max(len(reps), x.ndim)
     reps = (1,) * (ndim - len(reps)) + reps
     shape = (1,) * (ndim - x.ndim) + x.shape

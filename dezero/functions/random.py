@@ -13,7 +13,7 @@ __all__ = ["dropout"]
 def dropout(x, dropout_ratio=0.5):
     """While training, each element is 0 with probability ``dropout_ratio``, else scaled up.
 
-    The factor is ``1 / (1 - dropout_ratio)``, so that the mean stays. Under `test_mode` it is ``x``.
+    The factor is ``1 / (1 - dropout_ratio)``: the mean stays. Under `test_mode` it is ``x``.
     The numbers are drawn on the host: one seed gives the same mask on every backend.
 
     Raises:

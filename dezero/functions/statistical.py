@@ -1,4 +1,4 @@
-"""Sums, means, extrema and what is made of them; ``axis`` is an integer, a tuple or None for all."""
+"""Sums, means, extrema and the like; ``axis`` is an integer, a tuple or None for all."""
 
 import math
 
@@ -154,7 +154,7 @@ def _cumulative_sum_rule(xp, g, x_shape, axis, include_initial):
 
 @primitive(_cumulative_sum_rule)
 def cumulative_sum(xp, x, axis=None, include_initial=False):
-    """Sums of the first 1, 2, ... elements along ``axis``; with ``include_initial`` 0 comes first."""
+    """Sums of the first 1, 2, ... elements along ``axis``; ``include_initial``: 0 comes first."""
     return xp.cumulative_sum(x, axis=axis, include_initial=include_initial)
 
 
@@ -175,7 +175,7 @@ def cumulative_prod(x, axis=None, include_initial=False):
     if axis is None and x.ndim != 1:
         msg = f"cumulative_prod: axis is needed for an array of {x.ndim} dimensions"
         raise ValueError(msg)
-    axis = 0 if axis is None else normalized_axes(axis, x.ndim)[0]
+    axis = 0 if axis is None else normalized_axes(axis, x.ndim, "cumulative_prod")[0]
     lead, n, shift, y = (slice(None),) * axis, x.shape[axis], 1, x
     while shift < n:
         later = y[(*lead, slice(shift, None))] * y[(*lead, slice(None, n - shift))]
