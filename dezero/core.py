@@ -17,7 +17,7 @@ import numpy as np
 
 from .backends import Backend, backend_of, by_type, mixed
 from .config import enable_backprop, recording, using_config
-from .graph import Leaf, Output, Sweep, Watch, between, deliver, newest_first, run
+from .graph import Leaf, Output, Sweep, Watch, between, closed, deliver, newest_first, run
 
 __all__ = ["Function", "Leaf", "Output", "Parameter", "Sweep", "Variable", "as_array"]
 __all__ += ["as_variable", "between", "deliver", "filled", "fitted", "seeded", "sweep"]
@@ -413,6 +413,8 @@ def sweep(
         The gradients of the leaves, and the nodes whose gradient is memory of the sweep's own.
     """
     seeds = list(seeds)
+    if wanted is not None and closed(wanted):
+        wanted = None  # nothing to leave out
     raws = [_raw(g) for _, g in seeds]
     general = record or wanted is not None or any(backend_of(g).is_complex(g.dtype) for g in raws)
 

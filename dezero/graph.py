@@ -15,7 +15,8 @@ from numpy import ndarray
 
 from .backends import backend_of, by_type
 
-__all__ = ["Leaf", "Output", "Sweep", "Watch", "between", "deliver", "newest_first", "run"]
+__all__ = ["Leaf", "Output", "Sweep", "Watch", "between", "closed", "deliver"]
+__all__ += ["newest_first", "run"]
 
 
 class Watch:
@@ -148,11 +149,12 @@ def run(
     """
     seeds = list(seeds)
     top = max(node._rank for node, _ in seeds)
+    lowest = min((node._rank for node in wanted), default=0) if wanted is not None else 0
     sweep = Sweep(top, record, wanted)
     for node, g in seeds:
         deliver(sweep, node, g)
     pop = sweep.table.pop
-    for _ in range(top):
+    for _ in range(top - max(lowest, 1) + 1):
         bucket = pop()
         if bucket is None:
             continue
@@ -172,7 +174,7 @@ def run(
                     node._pull_general(g, sweep, keep)
             elif node._pull(g, sweep, keep):  # it met complex numbers
                 general = True
-    leaves = pop() or {}
+    leaves = sweep.table[0]
     for leaf in leaves:
         if look or leaf._watch is not None:
             leaves[leaf] = observed(leaf, leaves[leaf])
@@ -193,6 +195,11 @@ def newest_first(roots: Iterable[Any], lowest: int = 0) -> list[Any]:
                 seen.add(edge)
                 nodes.append(edge)
     return sorted(nodes, key=lambda node: -node._rank)
+
+
+def closed(nodes: set[Any]) -> bool:
+    """Whether every edge of the nodes leads to one of them."""
+    return all(nodes.issuperset(node._edges) for node in nodes)
 
 
 def between(roots: Iterable[Any], targets: Iterable[Any]) -> set[Any]:

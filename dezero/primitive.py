@@ -98,10 +98,6 @@ class Node(Function):
     saved: tuple[str, ...] = ()
 
     @property
-    def _edges(self) -> tuple[Any, ...]:
-        return tuple(e for e in [getattr(self, "e_" + n) for n in self.names] if e is not None)
-
-    @property
     def inputs(self) -> list[Variable]:
         """The inputs: the living handle, else a new one with the array if it was kept."""
         result = []
@@ -154,6 +150,7 @@ def _made(
             globals_.update(defaults(formula))
             space: dict[str, Any] = {}
             source = writer.recorder(signature(formula), several)
+            source += "\n" + writer.edges()
             source += "\n" + writer.pull(False, gate, several)
             source += "\n" + writer.pull(True, gate, several)
             import linecache  # shows the source in tracebacks; not needed to import dezero
@@ -163,6 +160,7 @@ def _made(
             exec(compile(source, file, "exec"), globals_, space)
             function.source = source
             body = {"__slots__": writer.slots(), "__module__": formula.__module__}
+            body["_edges"] = property(space["_edges"])
             body |= {"_pull": space["_pull"], "_pull_general": space["_pull_general"]}
             body |= {"names": tuple(writer.differentiable()), "formula": staticmethod(formula)}
             body["saved"] = tuple(

@@ -260,6 +260,13 @@ class Writer:
         w += [f"  else: {likes}", f" elif _complex is {a}.__class__ or _complex is {b}.__class__:"]
         return [*w, "  " + likes, f" else: {known}"]
 
+    def edges(self) -> str:
+        """The source of the property that lists the nodes gradients go to."""
+        ends = [f"self.e_{o}" for o in self.differentiable()]
+        if len(ends) == 1:
+            return f"def _edges(self): return () if {ends[0]} is None else ({ends[0]},)"
+        return f"def _edges(self): return tuple([e for e in ({', '.join(ends)}) if e is not None])"
+
     def pull(self, general: bool, gate: bool, several: bool) -> str:
         """The source of a pull: for raw, real arrays; or, if ``general``, for any sweep."""
         w = [
