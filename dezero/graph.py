@@ -51,7 +51,7 @@ class Leaf:
 class Output(Leaf):
     """One of several outputs of a Function, as a node of its own."""
 
-    __slots__ = ("function", "index", "_rank")
+    __slots__ = ("_rank", "function", "index")
 
     def __init__(self, function: Any, index: int, handle: Any) -> None:
         super().__init__(handle)

@@ -1,6 +1,7 @@
 """Source text of a primitive's recorder and pulls, written from its formula and rules.
 
-A formula or rule that is one expression is written into the text itself: it is run once on symbols, and what it returns is the expression. Anything else (a branch, a loop, a value used
+A formula or rule that is one expression is written into the text itself: it is run once on
+symbols, and what it returns is the expression. Anything else (a branch, a loop, a value used
 twice) is called.
 """
 
