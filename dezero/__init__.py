@@ -11,7 +11,7 @@ from .operators import setup_variable
 from .random import seed
 
 if TYPE_CHECKING:
-    from . import data, layers, models, optimizers, testing
+    from . import cuda, data, layers, models, optimizers, testing
     from .data import DataLoader, Dataset
     from .layers import Layer
     from .models import Model
@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 is_simple_core = False
 
 _modules = {"DataLoader": "data", "Dataset": "data", "Layer": "layers", "Model": "models"}
-_modules |= {name: name for name in ("data", "layers", "models", "optimizers", "testing")}
+_modules |= {name: name for name in ("cuda", "data", "layers", "models", "optimizers", "testing")}
 
 
 def __getattr__(name: str) -> Any:
@@ -49,6 +49,7 @@ __all__ = [
     "checkpoint",
     "config",
     "core",
+    "cuda",
     "data",
     "derivatives",
     "enable_grad",
