@@ -280,8 +280,7 @@ class VariadicNode(Function):
                 asked["y"] = _handle(asked["y"], self)
             if "arrays" in asked:
                 asked["arrays"] = [
-                    a if e is None else _handle(a, e)
-                    for a, e in zip(asked["arrays"], self._ends, strict=True)
+                    _handle(a, e) for a, e in zip(asked["arrays"], self._ends, strict=True)
                 ]
         if "needed" in asked:
             wanted = sweep.wanted

@@ -318,7 +318,8 @@ class Writer:
                     constant = n != "y" and n not in self.differentiable()
                     edge = "self" if n == "y" else "None" if constant else f"self.e_{n}"
                     w += [f"  w_{n} = v_{n}"]
-                    w += [f"  if record and {edge} is not None: w_{n} = handle(v_{n}, {edge})"]
+                    w += [f"  if record and by_type.get(v_{n}.__class__) is not None:"]
+                    w += [f"   w_{n} = handle(v_{n}, {edge})"]
         w += [f"  d = {self._term(o, 'w_' if general else 'v_')}"]
         xp, i = "xp" if general else "backend_of(d)", self.operands.index(o)
         if general:
