@@ -42,7 +42,9 @@ def get_array_module(x: Any) -> Any:
     """
     x = as_array(x.data if isinstance(x, Variable) else x)
     backend = backend_of(x)
-    return {"numpy": np, "cupy": getattr(backend, "cupy", None)}.get(backend.name, backend.namespace)
+    return {"numpy": np, "cupy": getattr(backend, "cupy", None)}.get(
+        backend.name, backend.namespace
+    )
 
 
 def as_numpy(x: Any) -> np.ndarray:

@@ -61,8 +61,8 @@ def resolve(name: str, *operands: Any) -> list[Backend | None]:
     return found
 
 
-def common(name: str, operands: tuple[Any, ...]) -> Backend:
-    """The one backend of all operands; the default one if all are numbers."""
+def common(name: str, operands: tuple[Any, ...], default: Backend | None = numpy_backend) -> Any:
+    """The one backend of all operands; ``default`` if all are numbers."""
     xp = None
     first = None
     for x, found in zip(operands, resolve(name, *operands), strict=True):
@@ -70,7 +70,7 @@ def common(name: str, operands: tuple[Any, ...]) -> Backend:
             xp, first = found, x
         elif found is not None and found is not xp:
             raise mixed(name, first, x)
-    return xp or numpy_backend
+    return xp or default
 
 
 def number(name: str, operand: str, x: Any) -> Any:

@@ -216,7 +216,7 @@ class Writer:
         if len(operands) > 2:
             native = " and ".join(f"{o}.__class__ is _ndarray" for o in operands)
             w = [f" if {native}: _xp = _default"]
-            return [*w, f" else: _xp = _common('{self.name}', ({everything},))"]
+            return [*w, f" else: _xp = _common('{self.name}', ({everything},), None)"]
         a, b = operands
         w = [f" if {a}.__class__ is _ndarray and {b}.__class__ is _ndarray:"]
         w += ["  _xp, _arrays = _default, True", " else:"]

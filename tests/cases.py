@@ -931,15 +931,13 @@ case(
 FIRST = list({c.name: c for c in reversed(CASES)}.values())
 """The first case of each function."""
 
-_JAX_KERNELS = ("get_item", "scatter_add", "take", "take_add", "take_along_axis", "pad")
-
 
 def worth_compiling(c: Case) -> bool:
     """Whether a case runs on JAX, which compiles each operation anew for each shape.
 
-    It has the first case of each function, and all where its backend has kernels of its own.
+    The elementwise functions have their first and their complex case there, others have all.
     """
-    return any(c is first for first in FIRST) or c.complex or c.name in _JAX_KERNELS
+    return not (c.name in _ONE or c.name in _TWO) or c.complex or any(c is x for x in FIRST)
 
 
 def is_inexact(x: Any) -> bool:

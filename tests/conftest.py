@@ -115,6 +115,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "other_lane" in metafunc.fixturenames:
         others = [name for name in names if name != "numpy"]
         metafunc.parametrize("other_lane", others, indirect=True, scope="session")
+    if "single_lane" in metafunc.fixturenames:
+        those = [name for name in names if name in ("numpy", "strict", "torch")]
+        metafunc.parametrize("single_lane", those, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -126,6 +129,12 @@ def lane(request: pytest.FixtureRequest) -> Lane:
 @pytest.fixture(scope="session")
 def other_lane(request: pytest.FixtureRequest) -> Lane:
     """A lane that is not plain NumPy."""
+    return lane_of(request.param)
+
+
+@pytest.fixture(scope="session")
+def single_lane(request: pytest.FixtureRequest) -> Lane:
+    """A lane on which single precision is tested: NumPy, strict, PyTorch."""
     return lane_of(request.param)
 
 

@@ -40,6 +40,7 @@ CHECKS: dict[str, list[tuple[Any, ...]]] = {
         (_drawn(3, 4), 1),
         (_drawn(3, 4), (slice(None, None, -2), None, -1)),
         (_drawn(5), _repeated),
+        (_drawn(3), np.array([1, 1, 0], dtype=np.uint8)),
         (_drawn(2, 3), _mask),
     ],
     "scatter_add": [
@@ -47,6 +48,7 @@ CHECKS: dict[str, list[tuple[Any, ...]]] = {
         (_drawn(2, 4), slice(None, None, -2), (4, 4)),
         (_drawn(2, 1, 3), (slice(None), None), (2, 3)),
         (_drawn(4), _repeated, (5,)),
+        (_drawn(3), np.array([1, 1, 0], dtype=np.uint8), (3,)),
         (_drawn(3), _mask, (2, 3)),
         (_drawn(0), slice(0, 0), (5,)),
         (np.array([1.0, inf, 2.0]), np.array([0, 1, 1]), (3,)),
@@ -86,6 +88,8 @@ CHECKS: dict[str, list[tuple[Any, ...]]] = {
     "reshape": [(_drawn(2, 3), (3, 2)), (_drawn(2, 3), (-1,))],
     "matrix_transpose": [(_drawn(2, 3, 4),)],
     "sum": [(_drawn(2, 3),), (np.array([[1, 2], [3, 4]]), {"axis": 0, "keepdims": True})],
+    "count_nonzero": [(_mask,), (_mask * 1, {"axis": ()}), (_drawn(2, 3), {"axis": 0})],
+    "take": [(_drawn(4, 2), _repeated, {"axis": 0}), (_drawn(3), _repeated - 1, {"axis": -1})],
     "take_along_axis": [(_drawn(2, 4), _along, {"axis": 1})],
 }
 # Protocol with tests of its own, below or in other files.

@@ -12,11 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from .base import Backend, is_basic, normalized_axes
+from .base import Backend, is_basic, is_integer, normalized_axes
 from .numpy import NumPyBackend
 
 __all__ = ["Backend", "available", "backend_of", "by_type", "get", "is_basic", "names", "register"]
-__all__ += ["device_of", "mixed", "move", "normalized_axes", "numpy_backend", "split_device"]
+__all__ += [
+    "device_of",
+    "is_integer",
+    "mixed",
+    "move",
+    "normalized_axes",
+    "numpy_backend",
+    "split_device",
+]
 
 numpy_backend = NumPyBackend()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Backend", "complete", "is_basic", "normalized_axes", "without_flips"]
+__all__ = ["Backend", "complete", "is_basic", "is_integer", "normalized_axes", "without_flips"]
 
 Array = Any
 
@@ -369,6 +369,11 @@ def is_basic(key: Any) -> bool:
         or (isinstance(part, (int, np.integer)) and not isinstance(part, bool))
         for part in parts
     )
+
+
+def is_integer(x: Any) -> bool:
+    """Whether ``x`` is one integer, Python's or NumPy's."""
+    return isinstance(x, (int, np.integer))
 
 
 def without_flips(key: Any, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:

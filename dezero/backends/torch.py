@@ -65,7 +65,15 @@ class TorchBackend(Backend):
             key, flips = without_flips(key, x.shape)
             y = x[key]
             return self.torch.flip(y, flips) if flips else y
-        return x[key]
+        return x[self._places(key)]
+
+    def _places(self, key: Any) -> Any:
+        """``key`` with all integers of one kind: to PyTorch an array of uint8 is a mask."""
+        if isinstance(key, tuple):
+            return tuple(map(self._places, key))
+        if not isinstance(key, self.torch.Tensor) or key.dtype == self.torch.bool:
+            return key
+        return key.long() if not (key.is_floating_point() or key.is_complex()) else key
 
     def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
         zeros = self.torch.zeros(shape, dtype=g.dtype, device=g.device)
@@ -74,9 +82,15 @@ class TorchBackend(Backend):
             zeros[key] = self.torch.flip(g, flips) if flips else g
             return zeros
         size = zeros.numel()
-        positions = self.torch.arange(size, device=g.device).reshape(shape)[key]
+        positions = self.torch.arange(size, device=g.device).reshape(shape)[self._places(key)]
         flat = g.expand(positions.shape).reshape(-1)
         return zeros.reshape(-1).index_add_(0, positions.reshape(-1), flat).reshape(shape)
+
+    def count_nonzero(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        return self.sum(x != 0, axis=axis, keepdims=keepdims, dtype=self.int64)
+
+    def take(self, x: Any, indices: Any, axis: int) -> Any:
+        return self.torch.index_select(x, axis, self._from_zero(indices, x.shape[axis]))
 
     def take_along_axis(self, x: Any, indices: Any, axis: int = -1) -> Any:
         return self.torch.take_along_dim(x, indices.long(), axis)

@@ -3,7 +3,7 @@
 import math
 import string
 
-from ..backends import backend_of, normalized_axes
+from ..backends import backend_of, is_integer, normalized_axes
 from ..core import as_variable
 from ..primitive import ops, primitive, variadic
 from .elementwise import conj
@@ -90,7 +90,7 @@ def tensordot(a, b, axes=2):
         ValueError: The lengths of two dimensions that meet differ.
     """
     a, b = as_variable(a), as_variable(b)
-    if isinstance(axes, int):
+    if is_integer(axes):
         if not 0 <= axes <= min(a.ndim, b.ndim):
             msg = f"tensordot: {axes} axes of arrays of {a.ndim} and {b.ndim} dimensions"
             raise ValueError(msg)

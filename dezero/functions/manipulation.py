@@ -2,7 +2,7 @@
 
 import math
 
-from ..backends import backend_of, normalized_axes
+from ..backends import backend_of, is_integer, normalized_axes
 from ..core import Variable, as_variable
 from ..primitive import ops, primitive, variadic
 from .indexing import take
@@ -45,7 +45,7 @@ def reshape(x, shape):
         >>> reshape(np.arange(6.0), (2, -1)).shape
         (2, 3)
     """
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    shape = (shape,) if is_integer(shape) else tuple(shape)
     if isinstance(x, Variable) and x.shape == shape:
         return x
     return _reshape(x, shape)
@@ -227,7 +227,7 @@ def split(x, sections, axis=0):
     """
     axis = normalized_axes(axis, x.ndim, "split")[0]
     n = x.shape[axis]
-    if isinstance(sections, int):
+    if is_integer(sections):
         if sections < 1 or n % sections:
             msg = f"split: length {n} of axis {axis} is no multiple of {sections}"
             raise ValueError(msg)
@@ -252,14 +252,14 @@ def flip(xp, x, axis=None):
 
 def _places(shift, axis):
     """``shift`` as a tuple if ``axis`` is one."""
-    if isinstance(axis, (tuple, list)) and isinstance(shift, int):
+    if isinstance(axis, (tuple, list)) and is_integer(shift):
         return (shift,) * len(axis)
-    return shift if isinstance(shift, int) else tuple(shift)
+    return shift if is_integer(shift) else tuple(shift)
 
 
 def _roll_rule(xp, g, shift, axis):
     shift = _places(shift, axis)
-    back = -shift if isinstance(shift, int) else tuple(-s for s in shift)
+    back = -shift if is_integer(shift) else tuple(-s for s in shift)
     return xp.roll(g, back, axis=axis)
 
 
@@ -281,7 +281,7 @@ def repeat(x, repeats, axis=None):
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
     (axis,) = normalized_axes(axis, x.ndim, "repeat")
-    if isinstance(repeats, int) and repeats < 0:
+    if is_integer(repeats) and repeats < 0:
         msg = f"repeat: expected a number of times not below 0, got {repeats}"
         raise ValueError(msg)
     xp = backend_of(x._data)
@@ -293,7 +293,7 @@ def repeat(x, repeats, axis=None):
 def tile(x, repetitions):
     """``x`` laid side by side, ``repetitions[i]`` times along dimension ``i``."""
     x = as_variable(x)
-    reps = (repetitions,) if isinstance(repetitions, int) else tuple(repetitions)
+    reps = (repetitions,) if is_integer(repetitions) else tuple(repetitions)
     if min(reps, default=0) < 0:
         msg = f"tile: expected repetitions not below 0, got {reps}"
         raise ValueError(msg)
@@ -328,7 +328,7 @@ def pad(x, widths, value=0.0):
         widths: One number for everywhere, or a pair (before, after) for each dimension.
         value: A number.
     """
-    if isinstance(widths, int):
+    if is_integer(widths):
         widths = ((widths, widths),) * x.ndim
     widths = tuple((int(a), int(b)) for a, b in widths)
     if len(widths) != x.ndim or min((n for pair in widths for n in pair), default=0) < 0:
