@@ -1834,8 +1834,8 @@ def test_as_array_and_as_variable():
 # --- threads ------------------------------------------------------------------------------------
 
 
-# Python 3.13 counts how deep objects are freed inside each other, up to 10,000, whatever the size of
-# the stack; those before free 50 deep, those after look at the stack that is left.
+# Python 3.13 frees objects inside each other up to 10,000 deep, whatever the size of the stack;
+# those before go 50 deep, those after look at the stack that is left.
 STACK = (8 << 20) if sys.version_info[:2] == (3, 13) else (256 << 10)
 
 

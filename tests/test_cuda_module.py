@@ -41,10 +41,10 @@ def test_without_a_gpu_a_message_says_what_is_missing():
     if has_gpu():
         assert cuda.as_cupy(np.ones(2)).sum() == 2
         return
-    with pytest.raises((ImportError, RuntimeError), match="cupy|CuPy"):
+    with pytest.raises((ImportError, RuntimeError), match=r"cupy|CuPy"):
         cuda.as_cupy(np.ones(2))
     x = Variable(np.ones(2))
-    with pytest.raises((ImportError, RuntimeError), match="cupy|CuPy"):
+    with pytest.raises((ImportError, RuntimeError), match=r"cupy|CuPy"):
         x.to_gpu()
     assert isinstance(x.data, np.ndarray)
 
