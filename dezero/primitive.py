@@ -75,6 +75,15 @@ def _checked(
     return _fit(xp, g, like)
 
 
+def _check_complex(name: str, xp: Backend, y: Any, operands: tuple[Any, ...]) -> None:
+    """Raise for a real result of complex operands: its rules must conjugate themselves."""
+    dtypes = [x.dtype for x in operands if by_type.get(x.__class__) is not None]
+    real = not any(xp.is_complex(part.dtype) for part in (y if isinstance(y, tuple) else (y,)))
+    if real and any(xp.is_complex(dtype) for dtype in dtypes):
+        msg = f"{name}: a real result of complex operands needs rules with conjugates=True"
+        raise TypeError(msg)
+
+
 def _released(node: Function) -> RuntimeError:
     return RuntimeError(
         f"backward: {type(node).__name__} needs arrays that an earlier backward() released. "
@@ -132,7 +141,7 @@ def _made(
         "namespace_of": namespace_of, "released": _released,
     }  # fmt: skip
     recorder = {
-        "Exception": Exception, "KeyError": KeyError, "Variable": Variable, "by_type": by_type,
+        "check_complex": _check_complex, "Exception": Exception, "KeyError": KeyError, "Variable": Variable, "by_type": by_type,
         "common": common, "complex": complex, "default": numpy_backend, "explained": explained,
         "formula": formula, "handle": _handle, "isinstance": isinstance,
         "like": _like, "mixed": mixed, "ndarray": np.ndarray, "new": _new, "number": number,

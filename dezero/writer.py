@@ -136,7 +136,7 @@ class Writer:
                 raise TypeError(msg + ", ".join(sorted(known)))
         asked = dict.fromkeys(n for names in self.needs for n in names[1:] if n != "g")
         self.saved = tuple(asked)
-        self.checks = not own
+        self.checks, self.gate = not own, gate
         # How many operands pass on their shape and dtype if these are known to be the same.
         self.kinds = len(rules) if own and broadcasts and not gate and len(rules) < 3 else 0
         self.fits = [rule is not None and (not own or len(rules) > 1) for rule in rules]
@@ -186,6 +186,8 @@ class Writer:
         w += [f"  {operands[0]} = _number('{name}', '{operands[0]}', {operands[0]})"]
         w += [" try:", f"  _y = {self.call}", " except _Exception as _error:"]
         w += [f"  raise _explained(_error, '{name}', ({everything},)) from None"]
+        if self.checks and not self.gate:
+            w += [f" _check_complex('{name}', _xp, _y, ({everything},))"]
         silent = " and ".join(f"{e} is None" for e in edges)
         if several:
             w += [f" if ({silent}) or not _recording(): return [_handle(_v, None) for _v in _y]"]

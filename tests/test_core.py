@@ -26,6 +26,7 @@ from dezero import (
     using_config,
 )
 from dezero.primitive import elementwise, primitive
+from dezero.testing import check_gradients
 
 
 def leaf(*numbers):
@@ -2439,3 +2440,29 @@ def test_method_beside_backward_that_uses_outputs():
     x = leaf(0.5, 1.0)
     F.sum(Split()(x) * 1.0).backward()
     check(x.grad, np.exp([0.5, 1.0]))
+
+
+def test_variance_of_computed_complex_numbers():
+    z = Variable(np.array([1 + 2j, 3 - 1j, 0.5j]))
+    grads = []
+    for create_graph in (False, True):
+        z.cleargrad()
+        F.var(z * z * 1j).backward(create_graph=create_graph)
+        grads.append(z.grad.data)
+    check_gradients(lambda z: F.var(z * z * 1j) + F.std(z * 2j), z.data)
+    np.testing.assert_allclose(grads[0], grads[1], rtol=1e-13)
+
+
+def test_real_results_of_complex_operands_need_rules_that_say_so():
+    @elementwise(lambda xp, g, x: g * 2.0 * x)
+    def power(xp, x):
+        return xp.real(x * xp.conj(x)) if xp.is_complex(x.dtype) else x * x
+
+    check(power(leaf(2.0)), [4.0])
+    with pytest.raises(TypeError, match=r"power: .*conjugates=True"):
+        power(Variable(np.array([1j])))
+
+
+def test_complex_base():
+    check_gradients(lambda x: F.sum(F.real((1 + 2j) ** x)), np.array([0.5, 2.0]))
+    check_gradients(lambda x: F.sum(F.real(F.sigmoid(x))), np.array([0.5 + 1j, -2.0 - 3j]))

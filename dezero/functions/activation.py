@@ -23,6 +23,8 @@ def leaky_relu(xp, x, slope=0.2):
 @elementwise(lambda xp, g, y: g * y * (1.0 - y))
 def sigmoid(xp, x):
     """``1 / (1 + exp(-x))``, exact also for large negative ``x``."""
+    if xp.is_complex(x.dtype):
+        return 1.0 / (1.0 + xp.exp(-x))
     e = xp.exp(-xp.abs(x))
     return xp.where(x >= 0, xp.ones_like(e), e) / (1.0 + e)
 

@@ -5,6 +5,7 @@ At a kink the gradient is the mean of both sides' (``maximum`` of equals, ``abs`
 at 0), a gradient of 0 that arrives stays 0: ``where(x > 0, sqrt(x), 0)`` is finite everywhere.
 """
 
+import cmath
 import math
 
 from ..config import recording
@@ -167,10 +168,19 @@ def _power_base(xp, g, a, b):
             return g * (b * a ** (b - 1))
         if b == 0:
             return xp.zeros_like(g)
-    return xp.xdivy(g * b, a ** (1.0 - b))
+        return xp.xdivy(g * b, a ** (1.0 - b))
+    if isinstance(b, complex) or xp.is_complex(b.dtype):
+        return g * b * a ** (b - 1.0)
+    if not xp.is_inexact(b.dtype):
+        b = xp.astype(b, g.dtype)
+    smooth, one = b >= 1, xp.ones_like(a)
+    power = xp.where(smooth, a, one) ** xp.where(smooth, b - 1.0, xp.zeros_like(b))
+    return xp.where(smooth, g * b * power, xp.xdivy(g * b, xp.where(smooth, one, a) ** (1.0 - b)))
 
 
 def _power_exponent(xp, g, y, a, b):
+    if isinstance(a, complex):
+        return g * y * (cmath.log(a) if a else 0.0)
     if isinstance(a, (int, float)):
         return g * y * math.log(a) if a > 0 else g * y * (0.0 if a == 0 else math.nan)
     base = a
@@ -313,10 +323,15 @@ def _below(xp, g, x, min, max):
     return xp.where(hit, g, xp.zeros_like(g))
 
 
+def _above(xp, g, x, min, max):
+    hit = x > max if min is None else xp.logical_or(x > max, min > max)
+    return xp.where(hit, g, xp.zeros_like(g))
+
+
 @elementwise(
     _inside,
     _below,
-    lambda xp, g, y, x, max: xp.where(x > max, g, xp.zeros_like(g)),
+    _above,
 )
 def clip(xp, x, min=None, max=None):
     """``x`` limited to ``min .. max``; the bounds belong to the inside. None: no bound."""

@@ -33,8 +33,9 @@ def _matmul_right(xp, g, a, b_shape):
         full = xp.matmul(xp.matrix_transpose(a), g[..., None])[..., 0]
         return _sum_to(xp, full, b_shape)
     if len(b_shape) == 2 and a.ndim > 2:
-        a = xp.reshape(a, (-1, a.shape[-1])) if 0 not in a.shape else a
-        g = xp.reshape(g, (-1, g.shape[-1])) if a.ndim == 2 else g
+        rows = math.prod(a.shape[:-1])
+        a = xp.reshape(a, (rows, b_shape[0]))
+        g = xp.reshape(g, (rows, b_shape[1]))
     return _sum_to(xp, xp.matmul(xp.matrix_transpose(a), g), b_shape)
 
 
@@ -49,8 +50,9 @@ def matmul(xp, a, b):
 
 def _linear_weight(xp, g, x, W_shape):
     if len(x.shape) > 2:
-        x = xp.reshape(x, (-1, W_shape[0]))
-        g = xp.reshape(g, (-1, W_shape[1]))
+        rows = math.prod(x.shape[:-1])
+        x = xp.reshape(x, (rows, W_shape[0]))
+        g = xp.reshape(g, (rows, W_shape[1]))
     return xp.matmul(xp.matrix_transpose(x), g)
 
 
@@ -214,7 +216,7 @@ def _explicit(subscripts, arrays):
         if "..." in term:
             start, extra = term.index("..."), a.ndim - len(term) + 3
             for c, n in zip(batch[longest - extra :], a.shape[start : start + extra], strict=True):
-                shapes[c] = max(shapes.get(c, 1), n)
+                shapes[c] = n if n != 1 else shapes.get(c, 1)
     arrays = list(arrays)
     for i, term in enumerate(terms):
         if "..." in term:  # broadcast the leading dimensions, so that each letter has one length

@@ -6,6 +6,7 @@ from ..backends import normalized_axes
 from ..config import recording
 from ..core import Variable, as_variable
 from ..primitive import constant, ops, primitive
+from .creation import ones_like
 from .elementwise import _or_infinity
 from .manipulation import concat
 
@@ -70,7 +71,7 @@ def _var_rule(xp, g, x, axis, correction, keepdims):
     return g * (x - xp.mean(x, axis=axis, keepdims=True))
 
 
-@primitive(_var_rule)
+@primitive(_var_rule, conjugates=True)
 def var(xp, x, axis=None, correction=0.0, keepdims=False):
     """Mean squared deviation over ``axis``: the sum is divided by the count less ``correction``."""
     return xp.var(x, axis=axis, correction=correction, keepdims=keepdims)
@@ -82,7 +83,7 @@ def _std_rule(xp, g, x, y, axis, correction, keepdims):
     return g * ((x - xp.mean(x, axis=axis, keepdims=True)) / y)
 
 
-@primitive(_std_rule)
+@primitive(_std_rule, conjugates=True)
 def std(xp, x, axis=None, correction=0.0, keepdims=False):
     """Square root of `var`. Where all elements are equal its gradient is 0."""
     return xp.sqrt(xp.var(x, axis=axis, correction=correction, keepdims=keepdims))
@@ -155,6 +156,9 @@ def _cumulative_sum_rule(xp, g, x_shape, axis, include_initial):
 @primitive(_cumulative_sum_rule)
 def cumulative_sum(xp, x, axis=None, include_initial=False):
     """Sums of the first 1, 2, ... elements along ``axis``; ``include_initial``: 0 comes first."""
+    if x.ndim == 0:
+        msg = "cumulative_sum: expected an array of at least one dimension, got rank 0"
+        raise ValueError(msg)
     return xp.cumulative_sum(x, axis=axis, include_initial=include_initial)
 
 
@@ -182,8 +186,9 @@ def cumulative_prod(x, axis=None, include_initial=False):
         y = concat([y[(*lead, slice(None, shift))], later], axis=axis)
         shift *= 2
     if include_initial:
-        first = (y[(*lead, slice(0, 1))] * 0.0 + 1.0) if n else None
-        y = concat([first, y], axis=axis) if n else _cumulative_prod(x, axis, include_initial)
+        if not n:
+            return _cumulative_prod(x, axis, include_initial)
+        y = concat([ones_like(y[(*lead, slice(0, 1))]), y], axis=axis)
     return y
 
 
