@@ -141,7 +141,8 @@ def _made(
         "namespace_of": namespace_of, "released": _released,
     }  # fmt: skip
     recorder = {
-        "check_complex": _check_complex, "Exception": Exception, "KeyError": KeyError, "Variable": Variable, "by_type": by_type,
+        "Exception": Exception, "KeyError": KeyError, "Variable": Variable, "by_type": by_type,
+        "check_complex": _check_complex,
         "common": common, "complex": complex, "default": numpy_backend, "explained": explained,
         "formula": formula, "handle": _handle, "isinstance": isinstance,
         "like": _like, "mixed": mixed, "ndarray": np.ndarray, "new": _new, "number": number,
