@@ -73,3 +73,13 @@ def test_products_with_a_length_of_zero(function, shapes):
     for g, shape in zip(gradients, shapes, strict=True):
         assert g.shape == shape
         assert shape == (4,) or not g.data.any()
+
+
+@pytest.mark.parametrize("name", ["torch", "jax"])
+@pytest.mark.parametrize("device", ["cuda:7", "nowhere"])
+def test_a_device_that_is_not_there(name, device):
+    pytest.importorskip(name)
+    x = Variable(np.ones(2))
+    with pytest.raises(RuntimeError, match=f"{name} has no device '{device}' here, only cpu"):
+        x.to(f"{name}:{device}")
+    assert isinstance(x.data, np.ndarray)

@@ -81,6 +81,8 @@ def get(name: str) -> Backend:
             _made[name] = getattr(importlib.import_module(f".{module}", __name__), cls)()
         except ImportError as error:
             msg = f"backend {name!r} needs a library that cannot be imported: {error}"
+            if name == "cupy":
+                msg += ". Install dezero with the extra cuda12x or cuda13x, by the CUDA version"
             raise ImportError(msg) from error
     return _made[name]
 

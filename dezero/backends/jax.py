@@ -37,7 +37,12 @@ class JAXBackend(Backend):
     def _device(self, device: Any) -> Any:
         if isinstance(device, str):
             kind, _, number = device.partition(":")
-            return self.jax.devices(kind)[int(number or 0)]
+            try:
+                return self.jax.devices(kind)[int(number or 0)]
+            except (IndexError, RuntimeError, ValueError):
+                places = ", ".join(f"{d.platform}:{d.id}" for d in self.devices())
+                msg = f"jax has no device {device!r} here, only {places}"
+                raise RuntimeError(msg) from None
         return device
 
     def to_numpy(self, x: Any) -> np.ndarray:

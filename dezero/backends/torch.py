@@ -45,14 +45,19 @@ class TorchBackend(Backend):
         return ["cpu", *(f"cuda:{i}" for i in range(gpus))]
 
     def to_device(self, x: Any, device: Any) -> Any:
-        return x.to(device)
+        try:
+            return x.to(device)
+        except (AssertionError, NotImplementedError, RuntimeError) as error:
+            places = ", ".join(self.devices())
+            msg = f"torch has no device {device!r} here, only {places}: {error}"
+            raise RuntimeError(msg) from None
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return x.detach().cpu().resolve_conj().numpy()
 
     def from_numpy(self, x: np.ndarray, device: Any = None) -> Any:
         values = self.torch.from_numpy(np.array(x, order="C"))  # strides there are not negative
-        return values if device is None else values.to(device)
+        return values if device is None else self.to_device(values, device)
 
     def copy(self, x: Any) -> Any:
         return x.clone(memory_format=self.torch.contiguous_format)
