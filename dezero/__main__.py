@@ -2,7 +2,10 @@
 
 import sys
 
-from dezero.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from dezero.cli import main
+
+        sys.exit(main())
+    except KeyboardInterrupt:  # before there is a run that could be left in order
+        sys.exit(130)

@@ -88,7 +88,9 @@ class Variable:
         if isinstance(data, np.generic):
             msg = f"{type(data)} is not supported"
             raise TypeError(msg)
-        if isinstance(data, np.ndarray) and data.dtype.kind in "OUSMmT":
+        if isinstance(data, np.ndarray) and (
+            data.dtype.kind in "OUSMmT" or data.dtype.names is not None
+        ):
             msg = f"arrays of dtype {data.dtype} are not supported, expected numbers or booleans"
             raise TypeError(msg)
         self._data = data
@@ -370,6 +372,8 @@ def _total(handle: Variable, leaves: Any, leaf: Leaf, owned: bool, create_graph:
     old = handle.grad
     if old is not None:
         old = as_variable(old)
+        if backend_of(old._data) is not backend_of(_raw(leaves[leaf])):
+            raise mixed("backward: grad and gradient", old._data, _raw(leaves[leaf]))
         if old.shape != leaves[leaf].shape:
             msg = f"backward: grad has shape {old.shape}, expected {leaves[leaf].shape}"
             raise ValueError(msg)

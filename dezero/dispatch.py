@@ -94,7 +94,7 @@ def explained(error: Exception, name: str, operands: tuple[Any, ...]) -> Excepti
     for x in arrays[1:]:
         if device_of(x) != device_of(arrays[0]):
             return mixed(name, arrays[0], x)
-    error.add_note(f"in {name}({', '.join(map(_short, operands))})")
+    error.add_note(f"in {name.lstrip('_')}({', '.join(map(_short, operands))})")
     return error
 
 

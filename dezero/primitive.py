@@ -38,9 +38,10 @@ _Rule = Callable[..., Any] | None
 _new = object.__new__
 
 
-def _like(xp: Backend, x: Any, y: Any) -> tuple[Any, Any] | None:
+def _like(xp: Backend, x: Any, y: Any, other: Any = None) -> tuple[Any, Any] | None:
     """What a gradient like ``y`` must become for ``x``: shape and dtype, None if nothing."""
-    dtype = x.dtype if x.dtype != y.dtype and xp.is_inexact(x.dtype) else None
+    same = x.dtype == y.dtype == getattr(other, "dtype", x.dtype)
+    dtype = x.dtype if not same and xp.is_inexact(x.dtype) else None
     return (x.shape, dtype) if dtype is not None or x.shape != y.shape else None
 
 
@@ -78,7 +79,8 @@ def _checked(
 def _check_complex(name: str, xp: Backend, y: Any, operands: tuple[Any, ...]) -> None:
     """Raise for a real result of complex operands: its rules must conjugate themselves."""
     dtypes = [x.dtype for x in operands if by_type.get(x.__class__) is not None]
-    real = not any(xp.is_complex(part.dtype) for part in (y if isinstance(y, tuple) else (y,)))
+    parts = [part.dtype for part in (y if isinstance(y, tuple) else (y,))]
+    real = any(xp.is_inexact(dtype) and not xp.is_complex(dtype) for dtype in parts)
     if real and any(xp.is_complex(dtype) for dtype in dtypes):
         msg = f"{name}: a real result of complex operands needs rules with conjugates=True"
         raise TypeError(msg)
@@ -342,6 +344,9 @@ def variadic(rule: Callable[..., Any]) -> Callable[[Any], Any]:
                 arrays = list(arrays)
             if not arrays:
                 msg = f"{name}: expected at least one array, got none"
+                raise TypeError(msg)
+            if any(isinstance(a, Variable) for a in (*args, *kwargs.values())):
+                msg = f"{name}: the arrays go in as one sequence, such as {name}([a, b])"
                 raise TypeError(msg)
             raws = [a._data if isinstance(a, Variable) else a for a in arrays]
             xp = common(name, tuple(raws))

@@ -103,7 +103,7 @@ def expression(function: Any, names: dict[str, str], xp: str = "xp") -> str | No
         return None
     try:
         result = function(_Symbol(xp, -1), *(_Symbol(names[n], -1) for n in asked))
-    except _NotOneExpression:
+    except Exception:  # whatever symbols cannot do is called instead
         return None
     return result._text if isinstance(result, _Symbol) else None
 
@@ -249,7 +249,12 @@ class Writer:
             return []
         terms = []
         for o, fits in zip(self.operands, self.fits, strict=True):
-            like = f"_like(_xp, {o}, _y)" if not self.checks else f"({o}.shape, {o}.dtype)"
+            others = [x for x in self.operands if x != o] if len(self.operands) == 2 else []
+            like = (
+                f"_like({', '.join(['_xp', o, '_y', *others])})"
+                if not self.checks
+                else f"({o}.shape, {o}.dtype)"
+            )
             like = like if self.broadcasts else f"({o}.shape, {o}.dtype)"
             terms += [f"None if _e_{o} is None else {like}" if fits else "None"]
         likes = f"_node.l = ({', '.join(terms)},)"
@@ -285,10 +290,10 @@ class Writer:
                 f" raw = {one}._data if record else {one}",
                 " xp = by_type.get(raw.__class__) or backend_of(raw)",
             ]
-            w += [f" conjugate = {not gate and not several} and xp.is_complex(raw.dtype)"]
+            w += [f" conjugate = {not gate} and xp.is_complex(raw.dtype)"]
             w += [
                 " if record: xp = xp.recorded or namespace_of(xp)",
-                " if conjugate: g = xp.conj(g)",
+                f" if conjugate: g = {'[xp.conj(v) for v in g]' if several else 'xp.conj(g)'}",
             ]
         elif several:
             w += [" g = filled(self, g, sweep)", " xp = backend_of(g[0])"]

@@ -5,6 +5,7 @@ import pytest
 
 import dezero.functions as F
 from dezero import Variable, grad
+from dezero.primitive import elementwise, primitive
 from dezero.testing import check_gradients
 
 
@@ -83,3 +84,75 @@ def test_a_device_that_is_not_there(name, device):
     with pytest.raises(RuntimeError, match=f"{name} has no device '{device}' here, only cpu"):
         x.to(f"{name}:{device}")
     assert isinstance(x.data, np.ndarray)
+
+
+def test_rules_with_any_operator():
+    @elementwise(lambda xp, g, x: xp.where((x > 0) & ~(x > 1), g, 0.0 * g))
+    def inside(xp, x):
+        return xp.where((x > 0) & (x < 1) | (x == 1), x, 0.0 * x)
+
+    x = Variable(np.array([-1.0, 0.5, 2.0]))
+    F.sum(inside(x)).backward()
+    np.testing.assert_array_equal(x.grad.data, [0.0, 1.0, 0.0])
+
+
+def test_complex_outputs_of_one_function():
+    @primitive(lambda xp, g, x: g[0] * 2.0 * x + g[1] * xp.cos(x), several=True)
+    def both(xp, x):
+        return x * x, xp.sin(x)
+
+    z = np.array([0.5 + 1j, -2.0 - 0.25j])
+    check_gradients(lambda z: F.sum(F.real(both(z)[0] * 1j + both(z)[1])), z)
+
+
+def test_cumulative_product_of_small_integers():
+    x = np.array([100, 16], np.int8)
+    np.testing.assert_array_equal(F.cumulative_prod(Variable(x)).data, [100, 1600])
+
+
+def test_numbers_beside_single_precision():
+    x = np.ones(3, np.float32)
+    assert F.einsum(",i->i", 2.0, x).dtype == np.float32
+    with pytest.raises(TypeError, match="mean_squared_error: expected two arrays"):
+        F.mean_squared_error(Variable(x), 2.0)
+    with pytest.raises(TypeError, match="einsum: the subscripts come first"):
+        F.einsum(x, "i->")
+
+
+@pytest.mark.parametrize(
+    "data", [np.ma.ones(2), np.zeros(2, [("a", float)]), np.ones(2).view(np.recarray)]
+)
+def test_arrays_with_other_meanings_are_refused(data):
+    if isinstance(data, np.recarray):
+        assert Variable(data).shape == (2,)
+        return
+    with pytest.raises(TypeError, match="not supported"):
+        Variable(data)
+
+
+def test_the_arrays_of_concat_are_one_sequence():
+    x = Variable(np.ones(2))
+    with pytest.raises(TypeError, match=r"concat: the arrays go in as one sequence"):
+        F.concat(x, x)
+
+
+def test_index_and_gradient_of_another_library():
+    torch = pytest.importorskip("torch")
+    x = Variable(np.array([1.0, 2.0]))
+    with pytest.raises(TypeError, match=r"get_item: .*numpy on cpu and torch on cpu"):
+        x[torch.tensor([0])]
+    y = x * 2.0
+    x.grad = Variable(torch.ones(2), requires_grad=False)
+    with pytest.raises(TypeError, match="torch on cpu and numpy on cpu"):
+        F.sum(y).backward()
+
+
+def test_torch_keeps_single_precision_beside_a_double_of_rank_0():
+    torch = pytest.importorskip("torch")
+    for function in (F.pow, F.remainder, F.multiply):
+        a = Variable(torch.tensor(2.5, dtype=torch.float64))
+        b = Variable(torch.tensor([1.5, 2.0, 3.5]))
+        for create_graph in (False, True):
+            a.cleargrad(), b.cleargrad()
+            F.sum(function(a, b)).backward(create_graph=create_graph)
+            assert (a.grad.dtype, b.grad.dtype) == (torch.float64, torch.float32)

@@ -156,6 +156,8 @@ def backend_of(x: Any) -> Backend:
 def _resolved(x: Any, cls: type) -> Backend | None:
     if isinstance(x, np.generic):
         return numpy_backend
+    if any(base.__name__ in ("matrix", "MaskedArray") for base in cls.__mro__):
+        return None  # their operators mean something else
     has_namespace = hasattr(x, "__array_namespace__")
     for base in cls.__mro__:
         root = base.__module__.partition(".")[0]

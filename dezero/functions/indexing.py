@@ -1,5 +1,6 @@
 """Elements by their places: ``x[key]``, ``take``, ``take_along_axis`` and their adjoints."""
 
+from ..backends import backend_of, mixed
 from ..core import Variable
 from ..primitive import elementwise, ops, primitive
 
@@ -41,7 +42,16 @@ def get_item(x, key):
         >>> x.grad
         variable([2. 1.])
     """
-    return _get_item(x, _plain(key))
+    key = _plain(key)
+    _check_places(x._data if isinstance(x, Variable) else x, key)
+    return _get_item(x, key)
+
+
+def _check_places(x, key):
+    """NumPy takes an array of another library for something else, without a word."""
+    for part in key if isinstance(key, tuple) else (key,):
+        if hasattr(part, "__array__") and backend_of(x).name == "numpy" != backend_of(part).name:
+            raise mixed("get_item: array and index", x, part)
 
 
 @primitive(lambda xp, g, key: xp.get_item(g, key))

@@ -4,7 +4,7 @@ import math
 import string
 
 from ..backends import backend_of, is_integer, normalized_axes
-from ..core import as_variable
+from ..core import Variable, _operand, as_variable
 from ..primitive import ops, primitive, variadic
 from .elementwise import conj
 from .indexing import take
@@ -176,7 +176,10 @@ def einsum(subscripts, *arrays):
         >>> einsum("ii->", np.eye(3))
         variable(3.0)
     """
-    arrays = [as_variable(a) for a in arrays]
+    if not isinstance(subscripts, str):
+        msg = f"einsum: the subscripts come first, as a string, got {type(subscripts)}"
+        raise TypeError(msg)
+    arrays = [a if isinstance(a, Variable) else _operand(a, arrays) for a in arrays]
     terms, output, arrays = _explicit(subscripts.replace(" ", ""), arrays)
     sizes = {}
     for term, a in zip(terms, arrays, strict=True):

@@ -21,6 +21,9 @@ def mean_squared_error(xp, a, b):
     Raises:
         ValueError: The shapes differ; they are not broadcast.
     """
+    if not (hasattr(a, "shape") and hasattr(b, "shape")):
+        msg = f"mean_squared_error: expected two arrays, got {type(a)} and {type(b)}"
+        raise TypeError(msg)
     if a.shape != b.shape:
         msg = f"mean_squared_error: shapes {a.shape} and {b.shape} differ"
         raise ValueError(msg)
@@ -49,6 +52,9 @@ def softmax_cross_entropy(xp, x, t):
         TypeError: ``t`` does not hold integers.
         IndexError: A class number is not from 0 to C - 1.
     """
+    if not (hasattr(x, "shape") and hasattr(t, "shape")):
+        msg = f"softmax_cross_entropy: expected two arrays, got {type(x)} and {type(t)}"
+        raise TypeError(msg)
     if x.ndim != 2 or t.shape != x.shape[:1]:
         msg = f"softmax_cross_entropy: shapes {x.shape} and {t.shape}, expected (N, C) and (N,)"
         raise ValueError(msg)

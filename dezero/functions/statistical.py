@@ -2,7 +2,7 @@
 
 import math
 
-from ..backends import normalized_axes
+from ..backends import backend_of, normalized_axes
 from ..config import recording
 from ..core import Variable, as_variable
 from ..primitive import constant, ops, primitive
@@ -174,7 +174,8 @@ def cumulative_prod(x, axis=None, include_initial=False):
     While it is recorded it is a tree of products, so that its gradient is right where elements
     are 0 (Hillis and Steele, Data parallel algorithms, 1986).
     """
-    if not (isinstance(x, Variable) and x.requires_grad and recording()) or x.ndim == 0:
+    recorded = isinstance(x, Variable) and x.requires_grad and recording() and x.ndim > 0
+    if not recorded or not backend_of(x.data).is_inexact(x.dtype):
         return _cumulative_prod(x, axis=axis, include_initial=include_initial)
     if axis is None and x.ndim != 1:
         msg = f"cumulative_prod: axis is needed for an array of {x.ndim} dimensions"
