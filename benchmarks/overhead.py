@@ -14,6 +14,7 @@ from measure import WITHOUT_PEER, arguments, median, np, peer, phased, ratio, re
 import dezero
 import dezero.functions as F
 from dezero import Function, Variable, no_grad
+from dezero.backends import by_type
 
 torch = peer()
 LENGTH = 400
@@ -124,7 +125,7 @@ def per_operation(count):
 
     line("no recording", plain, "numpy")
     line("recording", forward, "bare", 3.0)
-    line("recording", forward, "numpy")
+    line("recording", forward, "numpy", 3.0)
     line("backward and freeing", backward, "numpy")
     if torch is not None:
         line("no recording", plain, "torch", 0.6)
@@ -466,9 +467,30 @@ def small_programs(count):
     return rows
 
 
+def look_up(count):
+    """What finding the library of an array costs, less the loop around it."""
+    numbers = range(1_000)
+
+    def found():
+        for _ in numbers:
+            by_type[START.__class__]
+
+    def nothing():
+        for _ in numbers:
+            pass
+
+    samples = rounds({"found": found, "nothing": nothing}, count)
+    pairs = zip(samples["found"], samples["nothing"], strict=True)
+    cost = median([(a - b) / len(numbers) for a, b in pairs], 1e9)
+    return [
+        row("library of an array, by its type", "ns", cost, "the limit", 50.0, cost / 50.0, 1.0)
+    ]
+
+
 def main():
     options = arguments(__doc__, rounds=9)
     rows = [
+        *look_up(options.rounds),
         *per_operation(options.rounds),
         *own_function(options.rounds),
         *small_programs(options.rounds),
