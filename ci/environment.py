@@ -34,9 +34,12 @@ def prepare(name, extras, packages=()):
     folder.parent.mkdir(exist_ok=True)
     python = _python_of(folder)
     wanted = _wanted(extras, packages)
-    with _lock(folder.parent / (name + ".lock")):
-        if not _is_complete(folder, wanted):
-            _make(folder, wanted, ["--editable", ".[" + ",".join(extras) + "]", *packages])
+    try:
+        with _lock(folder.parent / (name + ".lock")):
+            if not _is_complete(folder, wanted):
+                _make(folder, wanted, ["--editable", ".[" + ",".join(extras) + "]", *packages])
+    except KeyboardInterrupt:
+        fail(f"interrupted; the next call sets up .venvs/{name} anew")
     return python
 
 

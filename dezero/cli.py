@@ -186,6 +186,15 @@ def _resumed(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
     if missing:
         msg = f"--resume {folder}: config.json lacks {', '.join(sorted(missing))}"
         raise _UsageError(msg)
+    metrics = folder / "metrics.csv"
+    # The checkpoint of an epoch is written after its row: one row may stand without it.
+    if not (folder / "checkpoint.npz").exists() and metrics.exists():
+        epochs = len(metrics.read_text().splitlines()) - 1
+        if epochs > 1:
+            msg = (
+                f"--resume {folder}: checkpoint.npz is missing, though {epochs} epochs were trained"
+            )
+            raise _UsageError(msg)
     for path in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
         path.unlink()
     for key, value in given.items():
@@ -313,7 +322,7 @@ def _finish(trainer: Trainer, valid: DataLoader, folder: Path, quiet: bool) -> N
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise
-        note = "matplotlib is not installed: no pictures (pip install 'dezero[viz]')"
+        note = "matplotlib is not installed: no pictures (pip install matplotlib)"
     if quiet:
         return
     if note:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
@@ -112,8 +113,7 @@ class Variable:
     @property
     def size(self) -> int:
         """The number of elements."""
-        size = self._data.size
-        return size() if callable(size) else size  # PyTorch has a method of that name
+        return math.prod(self._data.shape)  # PyTorch's `size` is the shape
 
     @property
     def dtype(self) -> Any:

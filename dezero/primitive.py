@@ -64,6 +64,10 @@ def _checked(
 ) -> Any:
     """As `_fit`, for rules from outside dezero: a wrong shape is an error that names them."""
     shape, _ = like
+    if not hasattr(g, "shape"):
+        msg = f"{name}: the rule for {operand!r} gave {type(g)}, expected an array"
+        raise TypeError(msg)
+    xp = backend_of(g) if xp is None else xp
     missing = g.ndim - len(shape)
     ends = g.shape[max(missing, 0) :]
     if g.shape != shape and not (
@@ -84,6 +88,10 @@ def _check_complex(name: str, xp: Backend, y: Any, operands: tuple[Any, ...]) ->
     if real and any(xp.is_complex(dtype) for dtype in dtypes):
         msg = f"{name}: a real result of complex operands needs rules with conjugates=True"
         raise TypeError(msg)
+
+
+def _not_an_operand(name: str, parameter: str) -> TypeError:
+    return TypeError(f"{name}: {parameter!r} has no rule, so it may not be a Variable; take .data")
 
 
 def _released(node: Function) -> RuntimeError:
@@ -135,6 +143,9 @@ def _stub(*args: Any, **kwargs: Any) -> Any:
 def _made(
     formula: Any, rules: tuple[_Rule, ...], broadcasts: bool, gate: bool, several: bool
 ) -> Any:
+    if not hasattr(formula, "__code__"):
+        msg = f"expected a function as formula, got {formula!r}: was its decorator given its rules?"
+        raise TypeError(msg)
     name = formula.__name__
     own = (formula.__module__ or "").startswith("dezero.")
     pulls = {
@@ -144,7 +155,7 @@ def _made(
     }  # fmt: skip
     recorder = {
         "Exception": Exception, "KeyError": KeyError, "Variable": Variable, "by_type": by_type,
-        "check_complex": _check_complex,
+        "check_complex": _check_complex, "not_an_operand": _not_an_operand,
         "common": common, "complex": complex, "default": numpy_backend, "explained": explained,
         "formula": formula, "handle": _handle, "isinstance": isinstance,
         "like": _like, "mixed": mixed, "ndarray": np.ndarray, "new": _new, "number": number,
@@ -300,8 +311,15 @@ class VariadicNode(Function):
                 e is not None and (wanted is None or e in wanted) for e in self._ends
             )
         ds = self.rule(xp, xp.conj(g) if conjugate else g, **asked)
-        for edge, d, (_, dtype) in zip(self._ends, ds, self._like, strict=True):
+        name = type(self).__name__
+        if len(ds) != len(self._ends):
+            msg = f"{name}: the rule gave {len(ds)} gradients, expected {len(self._ends)}"
+            raise ValueError(msg)
+        for edge, d, (shape, dtype) in zip(self._ends, ds, self._like, strict=True):
             if edge is not None and (sweep.wanted is None or edge in sweep.wanted):
+                if d.shape != shape:
+                    msg = f"{name}: the rule gave a gradient of shape {d.shape}, expected {shape}"
+                    raise ValueError(msg)
                 d = xp.conj(d) if conjugate else d
                 deliver(sweep, edge, d if dtype is None else xp.cast(d, dtype))
 
@@ -365,7 +383,7 @@ def variadic(rule: Callable[..., Any]) -> Callable[[Any], Any]:
                 node.asked = {n: given[n] for n in names}
                 node._ends = edges
                 node._like = [
-                    (None, a.dtype if a.dtype != y.dtype and xp.is_inexact(a.dtype) else None)
+                    (a.shape, a.dtype if a.dtype != y.dtype and xp.is_inexact(a.dtype) else None)
                     for a in raws
                 ]
                 node._rank = 1 + max(edge._rank for edge in edges if edge is not None)

@@ -120,8 +120,15 @@ class Writer:
         self.parameters = code.co_varnames[1:count]
         self.operands = self.parameters[: len(rules)]
         self.rules, self.broadcasts, self.own = rules, broadcasts, own
-        self.needs = [argument_names(rule) if rule else () for rule in rules]
         self.rest = self.parameters[len(rules) :]
+        for rule in (formula, *rules):
+            code = getattr(rule, "__code__", None)
+            if rule is not None and (
+                code is None or (rule is not formula and code.co_kwonlyargcount)
+            ):
+                msg = f"{self.name}: a rule is a function of positional arguments, got {rule!r}"
+                raise TypeError(msg)
+        self.needs = [argument_names(rule) if rule else () for rule in rules]
         facts = [o + fact for o in self.operands for fact in _FACTS]
         for parameter in self.parameters:
             if parameter in ("g", "y") or parameter.startswith("_") or parameter in facts:
@@ -186,6 +193,8 @@ class Writer:
         w += [f"  {operands[0]} = _number('{name}', '{operands[0]}', {operands[0]})"]
         w += [" try:", f"  _y = {self.call}", " except _Exception as _error:"]
         w += [f"  raise _explained(_error, '{name}', ({everything},)) from None"]
+        for p in self.rest if self.checks else ():
+            w += [f" if _isinstance({p}, _Variable): raise _not_an_operand('{name}', '{p}')"]
         if self.checks and not self.gate:
             w += [f" _check_complex('{name}', _xp, _y, ({everything},))"]
         silent = " and ".join(f"{e} is None" for e in edges)
@@ -332,7 +341,8 @@ class Writer:
         if general:
             w += ["  if conjugate: d = xp.conj(d)"]
         if self.checks:
-            w += [f"  d = checked({xp}, d, self.l[{i}], '{self.name}', '{o}', {self.broadcasts})"]
+            about = f"'{self.name}', '{o}', {self.broadcasts}"
+            w += [f"  d = checked({'xp' if general else 'None'}, d, self.l[{i}], {about})"]
         elif fits:
             w += [
                 f"  if likes is not None and likes[{i}] is not None: d = fit({xp}, d, likes[{i}])"

@@ -337,3 +337,13 @@ def test_info(capsys):
 def test_the_module_runs():
     out = subprocess.run(command("--version"), capture_output=True, text=True, check=True).stdout
     assert out.strip() == f"dezero {dezero.__version__}"
+
+
+def test_a_lost_checkpoint_is_no_reason_to_start_again(whole, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(whole[0], folder)
+    (folder / "checkpoint.npz").unlink()
+    before = contents(folder)
+    assert run("train", "--resume", folder) == 2
+    assert "checkpoint.npz is missing, though 6 epochs were trained" in capsys.readouterr().err
+    assert contents(folder) == before

@@ -1,11 +1,13 @@
 """Corners where a derivative was once wrong, each with its value known."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import dezero.functions as F
 from dezero import Variable, grad
-from dezero.primitive import elementwise, primitive
+from dezero.primitive import elementwise, primitive, variadic
 from dezero.testing import check_gradients
 
 
@@ -156,3 +158,57 @@ def test_torch_keeps_single_precision_beside_a_double_of_rank_0():
             a.cleargrad(), b.cleargrad()
             F.sum(function(a, b)).backward(create_graph=create_graph)
             assert (a.grad.dtype, b.grad.dtype) == (torch.float64, torch.float32)
+
+
+def test_size_is_a_number_in_every_library(lane):
+    assert Variable(lane.array(np.ones((2, 3)))).size == 6
+    assert Variable(lane.array(np.array(3.0))).size == 1
+    assert bool(Variable(lane.array(np.array(3.0))) > 2.0)
+
+
+def test_tensordot_with_a_number_stays_in_single_precision():
+    assert F.tensordot(Variable(np.ones(3, np.float32)), 2.0, 0).dtype == np.float32
+
+
+def test_a_variable_where_there_is_no_rule():
+    @elementwise(lambda xp, g, factor: g * factor)
+    def scaled(xp, x, factor=1.0):
+        return x * factor
+
+    with pytest.raises(TypeError, match="scaled: 'factor' has no rule"):
+        scaled(Variable(np.ones(2)), factor=Variable(np.ones(2)))
+
+
+@pytest.mark.parametrize("result", [1.0, None])
+def test_a_rule_that_gives_no_array(result):
+    @elementwise(lambda xp, g: result)
+    def odd(xp, x):
+        return x * 1.0
+
+    with pytest.raises(TypeError, match=r"odd: the rule for 'x' gave .*expected an array"):
+        odd(Variable(np.ones(2))).backward()
+
+
+def test_rules_and_formulas_that_are_no_functions():
+    with pytest.raises(TypeError, match="rule is a function of positional arguments"):
+        elementwise(partial(lambda xp, g: g))(lambda xp, x: x)
+    with pytest.raises(TypeError, match="rule is a function of positional arguments"):
+        elementwise(lambda xp, *, g: g)(lambda xp, x: x)
+    with pytest.raises(TypeError, match="was its decorator given its rules"):
+        elementwise(lambda xp, x: x)(np.ones(2))
+
+
+def test_rules_over_sequences_are_checked():
+    @variadic(lambda xp, g: [g])
+    def total(xp, arrays):
+        return sum(arrays)
+
+    @variadic(lambda xp, g, shapes: [xp.sum(g) for _ in shapes])
+    def other(xp, arrays):
+        return sum(arrays)
+
+    x = Variable(np.ones(2))
+    with pytest.raises(ValueError, match="Total: the rule gave 1 gradients, expected 2"):
+        total([x, x]).backward()
+    with pytest.raises(ValueError, match=r"Other: the rule gave a gradient of shape \(\)"):
+        other([x, x]).backward()

@@ -4,7 +4,7 @@ import math
 import string
 
 from ..backends import backend_of, is_integer, normalized_axes
-from ..core import Variable, _operand, as_variable
+from ..core import Variable, _operand
 from ..primitive import ops, primitive, variadic
 from .elementwise import conj
 from .indexing import take
@@ -91,7 +91,7 @@ def tensordot(a, b, axes=2):
     Raises:
         ValueError: The lengths of two dimensions that meet differ.
     """
-    a, b = as_variable(a), as_variable(b)
+    a, b = (x if isinstance(x, Variable) else _operand(x, (a, b)) for x in (a, b))
     if is_integer(axes):
         if not 0 <= axes <= min(a.ndim, b.ndim):
             msg = f"tensordot: {axes} axes of arrays of {a.ndim} and {b.ndim} dimensions"
@@ -116,7 +116,7 @@ def tensordot(a, b, axes=2):
 
 def vecdot(a, b, axis=-1):
     """Sum of ``conj(a) * b`` along ``axis``, the other dimensions broadcast."""
-    a, b = as_variable(a), as_variable(b)
+    a, b = (x if isinstance(x, Variable) else _operand(x, (a, b)) for x in (a, b))
     if not -min(a.ndim, b.ndim) <= axis < 0:
         msg = f"vecdot: axis {axis} is out of range, expected {-min(a.ndim, b.ndim)} to -1"
         raise IndexError(msg)
@@ -128,7 +128,7 @@ def vecdot(a, b, axis=-1):
 
 def outer(a, b):
     """All products of an element of the vector ``a`` and one of the vector ``b``."""
-    a, b = as_variable(a), as_variable(b)
+    a, b = (x if isinstance(x, Variable) else _operand(x, (a, b)) for x in (a, b))
     if a.ndim != 1 or b.ndim != 1:
         msg = f"outer: expected two vectors, got shapes {a.shape} and {b.shape}"
         raise ValueError(msg)
