@@ -42,13 +42,10 @@ def plot_curves(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]])
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in rows]
     for axes, name, factor in (left, "loss", 1), (right, "accuracy", 100):
-        axes.plot(
-            epochs,
-            [row[name] * factor for row in rows],
-            label="training (with dropout and distortions)",
-        )
+        axes.plot(epochs, [row[name] * factor for row in rows], label="while training")
         axes.plot(epochs, [row[f"valid_{name}"] * factor for row in rows], label="validation")
         axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
     left.set_title("loss")
