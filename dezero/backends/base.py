@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Backend", "complete", "is_basic", "is_integer", "normalized_axes", "without_flips"]
+__all__ = [
+    "Backend",
+    "HostBackend",
+    "complete",
+    "is_basic",
+    "is_integer",
+    "normalized_axes",
+    "without_flips",
+]
 
 Array = Any
 
@@ -357,6 +365,22 @@ def complete(key: Any, ndim: int) -> Any:
     if not is_basic(key) or any(part is Ellipsis for part in parts):
         return key
     return parts if sum(part is not None for part in parts) == ndim else (*parts, Ellipsis)
+
+
+class HostBackend(Backend):
+    """A library whose arrays live on the host only: its one device is ``"cpu"``."""
+
+    def device(self, x: Array) -> str:
+        return "cpu"
+
+    def devices(self) -> list[Any]:
+        return ["cpu"]
+
+    def to_device(self, x: Array, device: Any) -> Array:
+        if device != "cpu":
+            msg = f"{self.name} has the device 'cpu' only, got {device!r}"
+            raise ValueError(msg)
+        return x
 
 
 def is_basic(key: Any) -> bool:

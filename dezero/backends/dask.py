@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .base import Backend, is_basic, without_flips
+from .base import HostBackend, is_basic, without_flips
 
 __all__ = ["DaskBackend"]
 
 
-class DaskBackend(Backend):
+class DaskBackend(HostBackend):
     """Dask arrays. Nothing is computed before ``to_numpy`` or ``.compute()``."""
 
     mutable = False
@@ -23,18 +23,6 @@ class DaskBackend(Backend):
 
         super().__init__(compat, "dask")
         self.dask = dask.array
-
-    def device(self, x: Any) -> str:
-        return "cpu"
-
-    def devices(self) -> list[Any]:
-        return ["cpu"]
-
-    def to_device(self, x: Any, device: Any) -> Any:
-        if device != "cpu":
-            msg = f"dask has the device 'cpu' only, got {device!r}"
-            raise ValueError(msg)
-        return x
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.asarray(x.compute())

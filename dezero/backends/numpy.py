@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import Backend, is_basic
+from .base import HostBackend, is_basic
 
 __all__ = ["NumPyBackend"]
 
@@ -47,7 +47,7 @@ def _references(table: dict[Any, Any], key: Any) -> int:
 _ALONE = _references({0: np.empty(1)}, 0)
 
 
-class NumPyBackend(Backend):
+class NumPyBackend(HostBackend):
     """NumPy arrays. Results of rank 0 may be NumPy scalars; ``Variable.data`` makes them arrays."""
 
     def __init__(self) -> None:
@@ -55,18 +55,6 @@ class NumPyBackend(Backend):
         for name in _NATIVE.split():
             if hasattr(np, name) and name not in NumPyBackend.__dict__:
                 setattr(self, name, getattr(np, name))
-
-    def device(self, x: Any) -> str:
-        return "cpu"
-
-    def devices(self) -> list[Any]:
-        return ["cpu"]
-
-    def to_device(self, x: Any, device: Any) -> Any:
-        if device != "cpu":
-            msg = f"numpy has the device 'cpu' only, got {device!r}"
-            raise ValueError(msg)
-        return x
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.asarray(x)
