@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 __all__ = ["Config", "enable_grad", "no_grad", "test_mode", "using_config"]
 
@@ -94,14 +94,14 @@ class using_config:
         mode, value = self._mode, self._value
         flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
         if flags & _GENERATOR:
-            return _decorated_generator(function, mode, value)  # type: ignore[return-value]
+            return cast(_F, _decorated_generator(function, mode, value))
         if flags & _COROUTINE:
 
             @functools.wraps(function)
             async def coroutine(*args: Any, **kwargs: Any) -> Any:
                 return await _Driven(function(*args, **kwargs), mode, value)
 
-            return coroutine  # type: ignore[return-value]
+            return cast(_F, coroutine)
         if flags & _ASYNC_GENERATOR:
             msg = f"{function.__qualname__}: an asynchronous generator cannot have a mode"
             raise TypeError(msg)
@@ -114,7 +114,7 @@ class using_config:
             finally:
                 mode.reset(token)
 
-        return call  # type: ignore[return-value]
+        return cast(_F, call)
 
 
 def _resume(step: Callable[..., Any], mode: ContextVar[bool], value: bool, *args: Any) -> Any:

@@ -350,7 +350,8 @@ class Backend:
         letters = output + "".join(sorted(set("".join(terms)) - set(output)))
         product = None
         for term, x in zip(terms, arrays, strict=True):
-            order = sorted(range(len(term)), key=lambda i, t=term: letters.index(t[i]))  # type: ignore[misc]
+            places = [letters.index(c) for c in term]
+            order = sorted(range(len(term)), key=places.__getitem__)
             x = self.permute_dims(x, tuple(order))
             present = set(term)
             x = x[tuple(slice(None) if c in present else None for c in letters)]
