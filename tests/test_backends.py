@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import sys
 import types
 from typing import Any
@@ -88,6 +89,8 @@ CHECKS: dict[str, list[tuple[Any, ...]]] = {
     "reshape": [(_drawn(2, 3), (3, 2)), (_drawn(2, 3), (-1,))],
     "matrix_transpose": [(_drawn(2, 3, 4),)],
     "sum": [(_drawn(2, 3),), (np.array([[1, 2], [3, 4]]), {"axis": 0, "keepdims": True})],
+    "mean": [(_drawn(2, 3),), (_drawn(2, 3), {"axis": 0, "keepdims": True})],
+    "broadcast_to": [(_drawn(2, 1), (2, 3)), (_drawn(3), (2, 3)), (_drawn(2, 3), (2, 3))],
     "count_nonzero": [(_mask,), (_mask * 1, {"axis": ()}), (_drawn(2, 3), {"axis": 0})],
     "take": [(_drawn(4, 2), _repeated, {"axis": 0}), (_drawn(3), _repeated - 1, {"axis": -1})],
     "take_along_axis": [(_drawn(2, 4), _along, {"axis": 1})],
@@ -531,3 +534,28 @@ def test_gradient_of_another_library_is_an_error(other_lane):
     y.grad = other_lane.variable(np.ones(2))
     with pytest.raises(TypeError, match=r"numpy on cpu.*Variable\.to"):
         y.backward()
+
+
+def test_dask_gradient_of_an_array_larger_than_the_memory():
+    """An array of 0.8 GB and its gradient, in 0.3 GB more than the process has at its start."""
+    pytest.importorskip("dask.array")
+    if not sys.platform.startswith("linux"):
+        pytest.skip("only Linux holds a process to its limit of data")
+    code = """
+import resource
+import dask, dask.array as da
+import dezero.functions as F
+from dezero import Variable
+
+dask.config.set(scheduler="single-threaded")
+x = Variable(da.random.default_rng(0).random(100_000_000, chunks=1_000_000))
+(F.sum(F.tanh(x) * x) + F.mean(x)).backward()
+t = da.tanh(x.data)
+wanted = t + x.data * (1 - t * t) + 1e-8
+status = open("/proc/self/status").read()
+held = int(status.partition("VmData:")[2].split()[0]) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (held + 300_000_000,) * 2)
+print(float(abs(x.grad.data - wanted).max().compute()) < 1e-12)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n", done.stderr[-1000:]

@@ -23,12 +23,36 @@ class DaskBackend(HostBackend):
 
         super().__init__(compat, "dask")
         self.dask = dask.array
+        self._layouts: dict[tuple[int, ...], Any] = {}  # chunks by shape, see broadcast_to
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.asarray(x.compute())
 
     def from_numpy(self, x: np.ndarray, device: Any = None) -> Any:
         return self.dask.from_array(x)
+
+    def sum(self, x: Any, **parameters: Any) -> Any:
+        self._layouts[x.shape] = x.chunks
+        return self.namespace.sum(x, **parameters)
+
+    def mean(self, x: Any, **parameters: Any) -> Any:
+        self._layouts[x.shape] = x.chunks
+        return self.namespace.mean(x, **parameters)
+
+    def broadcast_to(self, x: Any, shape: tuple[int, ...]) -> Any:
+        """In the chunks of the array of this shape that was summed last.
+
+        Dask itself makes one chunk of a new dimension. Cut to meet other chunks it would be copied
+        as a whole, and the gradient of a sum would need as much memory as all of its operand.
+        """
+        layout = self._layouts.get(tuple(shape))
+        if layout is None or x.ndim > len(shape):
+            return self.dask.broadcast_to(x, shape)
+        chunks = list(layout)
+        for i, (n, parts) in enumerate(zip(x.shape, x.chunks, strict=True), len(shape) - x.ndim):
+            if n != 1:
+                chunks[i] = parts
+        return self.dask.broadcast_to(x, shape, chunks=tuple(chunks))
 
     def owned(self, table: dict[Any, Any], key: Any) -> Any:
         return table[key]
