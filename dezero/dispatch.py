@@ -11,22 +11,37 @@ import numpy as np
 from .backends import Backend, backend_of, by_type, device_of, mixed, numpy_backend
 from .core import Variable
 
-__all__ = ["Recorded", "common", "explained", "namespace_of", "number", "ops", "resolve", "show"]
+__all__ = ["EXTENSIONS", "Recorded", "common", "explained", "namespace_of", "number", "ops"]
+__all__ += ["registered", "resolve", "show"]
+
+EXTENSIONS = ("linalg", "fft", "special")
+"""Namespaces within the namespace, each a module of ``dezero.functions``."""
 
 ops: dict[str, Callable[..., Any]] = {}
-"""Every differentiable function by name: what a rule finds in ``xp`` when a sweep is recorded."""
+"""Every differentiable function by name, such as ``sin`` or ``linalg.svd``: what a rule finds in
+``xp`` when a sweep is recorded."""
+
+
+def registered(name: str, module: str, function: Callable[..., Any]) -> None:
+    """Let rules find a function of dezero's."""
+    if module.startswith("dezero."):
+        chapter = module.rpartition(".")[2]
+        ops[f"{chapter}.{name}" if chapter in EXTENSIONS else name] = function
 
 
 class Recorded:
     """The namespace of a recorded sweep: names of the standard, over Variables of one backend."""
 
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
+    def __init__(self, backend: Backend, extension: str = "") -> None:
+        self.backend, self.extension = backend, extension
 
     def __getattr__(self, name: str) -> Any:
-        value = ops.get(name)
-        if value is None:
-            value = getattr(self.backend, name)
+        if name in EXTENSIONS:
+            value: Any = Recorded(self.backend, name + ".")
+        elif self.extension:
+            value = ops[self.extension + name]
+        else:
+            value = ops.get(name) or getattr(self.backend, name)
         setattr(self, name, value)
         return value
 

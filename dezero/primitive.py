@@ -21,7 +21,7 @@ import numpy as np
 from .backends import Backend, backend_of, by_type, mixed, numpy_backend
 from .config import recording
 from .core import Function, Variable, _handle, filled
-from .dispatch import common, explained, namespace_of, number, ops, resolve, show
+from .dispatch import common, explained, namespace_of, number, ops, registered, resolve, show
 from .graph import Output, Sweep, deliver
 from .writer import Writer, argument_names, defaults, signature
 
@@ -202,8 +202,7 @@ def _made(
     globals_["write"] = write
     show(function, formula)
     function.write = write
-    if own:
-        ops[name] = function
+    registered(name, formula.__module__ or "", function)
     return function
 
 
@@ -392,8 +391,7 @@ def variadic(rule: Callable[..., Any]) -> Callable[[Any], Any]:
             return variable
 
         show(function, formula)
-        if formula.__module__.startswith("dezero."):
-            ops[name] = function
+        registered(name, formula.__module__ or "", function)
         return function
 
     return decorate
@@ -424,6 +422,5 @@ def constant(formula: Any) -> Any:
         return _handle(y, None)
 
     show(function, formula)
-    if (formula.__module__ or "").startswith("dezero."):
-        ops[name] = function
+    registered(name, formula.__module__ or "", function)
     return function

@@ -1,5 +1,8 @@
 """Mathematics over arrays and Variables, by chapter of the Array API standard and then by use."""
 
+from . import fft as fft
+from . import linalg as linalg
+from . import special as special
 from .activation import *
 from .creation import *
 from .elementwise import *

@@ -1,0 +1,24 @@
+"""One entry or more for each function in ``dezero.primitive.ops``: what to call it with.
+
+Floating and complex arrays among the operands are differentiated; numbers, integer arrays and masks
+are constants. Each case has a reference in NumPy for its values.
+"""
+
+from . import fft, functions, linalg, special
+from .case import CASES, Case, covered, given, is_inexact, outputs, worth_compiling
+
+__all__ = [
+    "CASES",
+    "FIRST",
+    "Case",
+    "covered",
+    "fft",
+    "functions",
+    "given",
+    "is_inexact",
+    "outputs",
+]
+__all__ += ["linalg", "special", "worth_compiling"]
+
+FIRST = list({c.name: c for c in reversed(CASES)}.values())
+"""The first case of each function."""

@@ -1,0 +1,3 @@
+"""Cases of ``dezero.functions.fft``."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Cases of ``dezero.functions.linalg``."""
+
+from __future__ import annotations

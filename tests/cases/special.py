@@ -1,0 +1,3 @@
+"""Cases of ``dezero.functions.special``."""
+
+from __future__ import annotations
