@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import backends, config, core, derivatives, functions, operators, primitive, random
+from . import backends, config, core, derivatives, functions, operators, primitive, random, xp
 from .config import Config, enable_grad, no_grad, test_mode, using_config
 from .core import Function, Parameter, Variable, as_array, as_variable
 from .derivatives import checkpoint, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
@@ -74,4 +74,5 @@ __all__ = [
     "using_config",
     "value_and_grad",
     "vjp",
+    "xp",
 ]

@@ -9,7 +9,8 @@ import numpy as np
 from . import functions as F
 from .backends import backend_of, move
 from .core import Variable
-from .dispatch import namespace_of, ops
+from .dispatch import ops
+from .namespace import namespace
 
 __all__ = ["setup_variable"]
 
@@ -220,9 +221,9 @@ def _iterate(self: Variable) -> Any:
     return iter(F.unstack(self, 0))
 
 
-def _namespace(self: Variable, api_version: str | None = None) -> Any:
+def _namespace(self: Variable, *, api_version: str | None = None) -> Any:
     """The differentiable namespace over this Variable's array library."""
-    return namespace_of(backend_of(self._data))
+    return namespace(self, api_version)
 
 
 _UFUNCS = {
