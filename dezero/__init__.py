@@ -3,10 +3,22 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import backends, config, core, derivatives, functions, operators, primitive, random, xp
+from . import (
+    backends,
+    config,
+    core,
+    derivatives,
+    functions,
+    interop,
+    operators,
+    primitive,
+    random,
+    xp,
+)
 from .config import Config, enable_grad, no_grad, test_mode, using_config
 from .core import Function, Parameter, Variable, as_array, as_variable
 from .derivatives import checkpoint, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from .functions import einsum, tensordot, transpose  # opt_einsum looks for them here
 from .operators import setup_variable
 from .random import seed
 
@@ -52,11 +64,13 @@ __all__ = [
     "cuda",
     "data",
     "derivatives",
+    "einsum",
     "enable_grad",
     "functions",
     "grad",
     "hessian",
     "hvp",
+    "interop",
     "is_simple_core",
     "jacobian",
     "jvp",
@@ -69,8 +83,10 @@ __all__ = [
     "random",
     "seed",
     "setup_variable",
+    "tensordot",
     "test_mode",
     "testing",
+    "transpose",
     "using_config",
     "value_and_grad",
     "vjp",

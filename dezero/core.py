@@ -11,6 +11,7 @@ import contextlib
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
@@ -50,11 +51,14 @@ class Variable:
         variable(6.0)
     """
 
-    __slots__ = ("__weakref__", "_data", "_kind", "_node", "grad", "name")
+    # The last two are set by views.py only, where a Variable shares memory with another.
+    __slots__ = ("__weakref__", "_data", "_kind", "_node", "grad", "name", "_base", "_views")
     __array_priority__ = 200
     __hash__ = object.__hash__
     _data: Array
     _kind: tuple[tuple[int, ...], Any] | None
+    _base: tuple[Any, ...]
+    _views: set[Any]
 
     if TYPE_CHECKING:  # operators.py attaches these
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = cast(Any, None)
@@ -95,9 +99,9 @@ class Variable:
             msg = f"arrays of dtype {data.dtype} are not supported, expected numbers or booleans"
             raise TypeError(msg)
         self._data = data
-        # Shape and dtype, which elementwise operations pass on; None where they are not known.
+        # Shape and real dtype, which elementwise operations pass on; None: not known, or complex.
         xp = by_type.get(data.__class__)
-        known = xp is not None and xp.is_inexact(data.dtype)
+        known = xp is not None and xp.is_inexact(dtype := data.dtype) and not xp.is_complex(dtype)
         self._kind = (data.shape, data.dtype) if known else None
 
     @property
@@ -502,6 +506,7 @@ class Function:
     _watch: Watch | None
     _ends: tuple[Any, ...]
     _inputs: list[Variable]
+    _held: tuple[Variable | None, ...] = ()
     _like: list[tuple[Any, Any]]
     _ys: list[Array] | None
     _asks_outputs = False
@@ -529,6 +534,8 @@ class Function:
         rank = max([edge._rank for edge in edges if edge is not None], default=-1) + 1
         if rank and recording():
             node._inputs = [_twin(handle) for handle in handles]
+            # A leaf is not held: its grad may lead back here.
+            node._held = tuple([None if isinstance(h._node, Leaf) else h for h in handles])
             node._like = [(handle._data.shape, handle._data.dtype) for handle in handles]
             node._rank, node._watch = rank, None
             node._ys = [y._data for y in results] if self._asks_outputs else None
@@ -570,7 +577,7 @@ class Function:
     @property
     def inputs(self) -> list[Variable]:
         """The Variables that the function was called with."""
-        return [_living(twin) for twin in self._inputs]
+        return [_living(*pair) for pair in zip_longest(self._inputs, self._held)]
 
     @property
     def outputs(self) -> list[Any]:
@@ -614,7 +621,7 @@ class Function:
 
     def _cut(self) -> None:
         """Forget the edges and what was saved: gradients end here."""
-        self.__dict__.update(_ends=(), _inputs=[], _ys=None)
+        self.__dict__.update(_ends=(), _inputs=[], _held=(), _ys=None)
 
     def _pull(self, g: Any, sweep: Sweep, keep: bool) -> bool:
         """Pass the gradient on to the inputs, from a sweep of raw and real arrays."""
@@ -691,14 +698,14 @@ def _names(code: Any, name: str) -> bool:
 
 
 def _twin(handle: Variable) -> Variable:
-    """What a node may hold of an input: never a leaf itself, whose grad may lead back here."""
-    if isinstance(handle._node, Leaf):
-        twin = _handle(handle._data, handle._node)
-        twin.name = handle.name
-        return twin
-    return handle
+    """A handle of its own, which later assignments to ``handle`` do not reach."""
+    twin = _handle(handle._data, handle._node)
+    twin.name = handle.name
+    return twin
 
 
-def _living(twin: Variable) -> Variable:
-    handle = twin._node._out() if isinstance(twin._node, Leaf) else None
-    return handle if handle is not None and handle._data is twin._data else twin
+def _living(twin: Variable, held: Variable | None) -> Variable:
+    """The Variable that ``twin`` stands for, if it is there and still the same."""
+    handle = twin._node._out() if held is None and isinstance(twin._node, Leaf) else held
+    same = handle is not None and handle._data is twin._data and handle._node is twin._node
+    return handle if same else twin  # type: ignore[return-value]  # None is not the same

@@ -75,7 +75,8 @@ class Output(Leaf):
             if gs is None:
                 gs = sweep.several[function] = [None] * len(function._out)
                 deliver(sweep, function, gs)
-            gs[self.index] = g
+            other = gs[self.index]  # of another handle on the same output
+            gs[self.index] = g if other is None else other + g
 
     _pull_general = _pull
 

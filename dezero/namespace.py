@@ -16,7 +16,7 @@ from .core import Variable, _handle
 from .dispatch import EXTENSIONS
 from .functions.elementwise import astype
 from .functions.elementwise import copy as copied
-from .functions.manipulation import stack
+from .functions.manipulation import broadcast_to, stack
 
 __all__ = ["Extension", "Info", "Namespace", "adopt", "namespace"]
 
@@ -45,14 +45,46 @@ def arange(
     dtype: Any = None,
     device: Any = None,
 ) -> Variable:
-    """Numbers from ``start`` up to but not including ``stop``, ``step`` apart. A constant."""
+    """Numbers from ``start`` up to but not including ``stop``, ``step`` apart.
+
+    A constant, unless ``start`` or ``step`` is a Variable whose gradient is wanted.
+    """
     start, stop, step = (_number("arange", x) for x in (start, stop, step))
+    if _wanted(start, stop, step):
+        first, last = (0, start) if stop is None else (start, stop)
+        count = xp.arange(*map(_value, (first, last, step)), device=device).shape[0]
+        steps = _steps(xp, count, dtype, device, first, last, step)
+        return astype(first + step * steps, steps.dtype, copy=False)
     return _handle(xp.arange(start, stop, step, dtype=dtype, device=device), None)
 
 
 def _number(name: str, x: Any) -> Any:
-    """A Variable of rank 0 as a Python number."""
-    return x.item() if isinstance(x, Variable) and not x.requires_grad else x
+    """A Variable of rank 0 as a Python number, unless its gradient is wanted."""
+    if not isinstance(x, Variable):
+        return x
+    if x.ndim:
+        msg = f"{name}: expected a number or an array of rank 0, got shape {x.shape}"
+        raise ValueError(msg)
+    return x if _wanted(x) else x.item()
+
+
+def _wanted(*numbers: Any) -> bool:
+    """Whether a gradient is to flow back to one of these."""
+    return any(
+        isinstance(x, Variable) and x.requires_grad and backend_of(x._data).is_inexact(x.dtype)
+        for x in numbers
+    )
+
+
+def _value(x: Any) -> Any:
+    return x.item() if isinstance(x, Variable) else x
+
+
+def _steps(xp: Backend, count: int, dtype: Any, device: Any, *numbers: Any) -> Any:
+    """0, 1, ... ``count - 1`` in ``dtype``, by default that of those numbers that are Variables."""
+    if dtype is None:
+        dtype = xp.result_type(*(x._data for x in numbers if isinstance(x, Variable)))
+    return xp.astype(xp.arange(count, device=device), dtype)
 
 
 def asarray(
@@ -92,9 +124,9 @@ def asarray(
         variable(4.0)
     """
     if isinstance(obj, Variable):
-        result = obj
-        if device is not None and obj.device != device:
-            result = obj.to(device)
+        result = obj if backend_of(obj._data) is xp else obj.to(xp.name)
+        if device is not None and result.device != device:
+            result = result.to(device)
         if dtype is not None and obj.dtype != dtype:
             result = astype(result, dtype)
         if copy is False and result is not obj:
@@ -153,8 +185,10 @@ def from_dlpack(
 def full(
     xp: Backend, shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None
 ) -> Variable:
-    """An array of ``shape`` full of one number. A constant."""
+    """An array of ``shape`` full of one number. A constant, unless that is a recorded Variable."""
     value = _number("full", fill_value)
+    if _wanted(value):
+        return copied(broadcast_to(asarray(xp, value, dtype=dtype, device=device), shape))
     return _handle(xp.full(shape, value, dtype=dtype, device=device), None)
 
 
@@ -169,8 +203,14 @@ def linspace(
     device: Any = None,
     endpoint: bool = True,
 ) -> Variable:
-    """``num`` numbers at equal distances from ``start`` to ``stop``. A constant for numbers."""
+    """``num`` numbers at equal distances from ``start`` to ``stop``.
+
+    A constant, unless ``start`` or ``stop`` is a Variable whose gradient is wanted.
+    """
     start, stop = _number("linspace", start), _number("linspace", stop)
+    if _wanted(start, stop):
+        steps = _steps(xp, num, dtype, device, start, stop) / max(num - endpoint, 1)
+        return astype(start * (1.0 - steps) + stop * steps, steps.dtype, copy=False)
     y = xp.linspace(start, stop, num, dtype=dtype, device=device, endpoint=endpoint)
     return _handle(y, None)
 
@@ -193,9 +233,30 @@ def can_cast(xp: Backend, from_: Any, to: Any, /) -> bool:
     return xp.can_cast(_raw(from_), to)
 
 
-def finfo(xp: Backend, type: Any, /) -> Any:
+class FloatInfo:
+    """The limits of a floating dtype, as Python's numbers: what `finfo` gives.
+
+    Attributes that the standard does not name are those of the library's own object.
+    """
+
+    def __init__(self, info: Any) -> None:
+        self._info = info
+        self.bits, self.dtype = int(info.bits), info.dtype
+        self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
+        self.smallest_normal = float(info.smallest_normal)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._info, name)
+
+    def __repr__(self) -> str:
+        return repr(self._info)
+
+
+def finfo(xp: Backend, type: Any, /) -> FloatInfo:
     """The limits of a floating dtype, or of that of an array."""
-    return xp.finfo(type.dtype if isinstance(type, Variable) else type)
+    return FloatInfo(xp.finfo(type.dtype if isinstance(type, Variable) else type))
 
 
 def iinfo(xp: Backend, type: Any, /) -> Any:
@@ -257,9 +318,7 @@ _STANDARD = """
     unique_counts unique_inverse unique_values unstack var vecdot where zeros_like
 """
 # The last two are not in the standard, but in every library.
-_FUNCTIONS = frozenset(
-    (*_STANDARD.split(), "einsum", "pad")
-)  # not in the standard, but in every library
+_FUNCTIONS = frozenset((*_STANDARD.split(), "einsum", "pad"))
 
 
 class Info:

@@ -8,9 +8,11 @@ import numpy as np
 
 from . import functions as F
 from .backends import backend_of, move
-from .core import Variable
+from .config import recording
+from .core import Leaf, Variable
 from .dispatch import ops
 from .namespace import namespace
+from .views import alone, replace, root, wanted
 
 __all__ = ["setup_variable"]
 
@@ -64,6 +66,78 @@ _METHODS = {
     "squeeze": F.squeeze,
     "conj": F.conj,
 }
+
+
+# --- assignment ---------------------------------------------------------------------------------
+
+_KINDS = ("bool", "unsigned integer", "signed integer", "real floating", "complex floating")
+
+
+def _in_place(name: str, function: Any) -> Any:
+    """The method for ``x += y`` and the like: ``x`` stays the same Variable, with a new value."""
+
+    def method(self: Variable, other: Any) -> Variable:
+        if wanted(bottom := root(self)) and isinstance(bottom._node, Leaf):
+            return function(self, other)
+        new = function(self, other)
+        if new.shape != self.shape:
+            msg = f"{name}: the result has shape {new.shape}, but the array {self.shape}"
+            raise ValueError(msg)
+        if new.dtype != self.dtype:
+            new = _same_kind(name, self, new)
+        _check_recording(name, self)
+        replace(self, new)
+        return self
+
+    return method
+
+
+def _same_kind(name: str, x: Variable, new: Variable) -> Variable:
+    """``new`` in the dtype of ``x``, where that is of the same kind or of a wider one."""
+    xp = backend_of(x._data)
+    old, now = (next(k for k in _KINDS if xp.isdtype(v.dtype, k)) for v in (x, new))
+    if _KINDS.index(now) > _KINDS.index(old):
+        msg = f"{name}: the result has dtype {new.dtype}, which does not fit into {x.dtype}"
+        raise TypeError(msg)
+    return F.astype(new, x.dtype)
+
+
+def _check_recording(name: str, x: Variable) -> None:
+    if wanted(x) and not recording():
+        msg = (
+            f"{name}: a computed Variable would lose its graph, as nothing is recorded here. "
+            "Take its .detach(), or assign outside of no_grad"
+        )
+        raise RuntimeError(msg)
+
+
+def _set_item(self: Variable, key: Any, value: Any) -> None:
+    """``self[key] = value``: a new array and a new node behind the same Variable.
+
+    Views of this Variable, and what it is a view of, follow. Raw arrays and detached copies do not.
+
+    Raises:
+        RuntimeError: A gradient of this leaf, or of the leaf that it is a view of, is wanted.
+        ValueError: The shapes do not fit.
+        TypeError: The value's gradient would be lost, or its dtype does not fit.
+    """
+    bottom = root(self)
+    if wanted(bottom) and isinstance(bottom._node, Leaf):
+        if recording():
+            msg = (
+                "assignment to a leaf whose gradient is wanted, or to a view of one. "
+                "Take a .copy() first, or assign under no_grad to change its data"
+            )
+            raise RuntimeError(msg)
+    else:
+        _check_recording("assignment", self)
+    _, value, key = F.indexing.settled(self, key, value)
+    recorded = self._node is not None or (isinstance(value, Variable) and value._node is not None)
+    if not recorded and alone(self):  # such as an array that is filled in a loop
+        data = value._data if isinstance(value, Variable) else value
+        backend_of(self._data).set_item(self._data, key, data, alone=True)
+    else:
+        replace(self, F.indexing._set_item(self, value, key, alone=alone(self)))
 
 
 # --- text and places ---------------------------------------------------------------------------
@@ -158,18 +232,21 @@ def _flatten(self: Variable) -> Variable:
 
 def _host(self: Variable, what: str) -> np.ndarray:
     """The values on the host, unless that would lose a gradient without a word."""
-    data = self.data
-    if data is None:
+    _refuse(self, what)
+    return backend_of(self._data).to_numpy(self.data)
+
+
+def _refuse(self: Variable, what: str) -> None:
+    """Raise where ``what`` would lose a gradient."""
+    if self._data is None:
         msg = f"{what}: the Variable holds no array"
         raise TypeError(msg)
-    xp = backend_of(data)
-    if self.requires_grad and xp.is_inexact(data.dtype):
+    if wanted(self):
         msg = (
             f"{what} would lose the gradient of a Variable with requires_grad=True. "
             "Take .data, or .detach() first"
         )
         raise TypeError(msg)
-    return xp.to_numpy(data)
 
 
 def _array(self: Variable, dtype: Any = None, copy: Any = None) -> np.ndarray:
@@ -178,7 +255,8 @@ def _array(self: Variable, dtype: Any = None, copy: Any = None) -> np.ndarray:
 
 def _number(kind: type) -> Any:
     def convert(self: Variable) -> Any:
-        value = _host(self, f"{kind.__name__}()")
+        # int() loses no gradient: that of a step function is 0.
+        value = _host(self.detach() if kind is int else self, f"{kind.__name__}()")
         if value.size != 1:
             msg = f"{kind.__name__}() needs one element, got shape {value.shape}"
             raise TypeError(msg)
@@ -205,6 +283,35 @@ def _index(self: Variable) -> int:
 def _item(self: Variable) -> Any:
     """The only element as a Python number, without its gradient."""
     return backend_of(self._data).to_numpy(self.data).item()
+
+
+def _dlpack(self: Variable, **options: Any) -> Any:
+    """The array as a DLPack capsule, unless that would lose a gradient without a word."""
+    _refuse(self, "__dlpack__")
+    return self.data.__dlpack__(**options)
+
+
+def _dlpack_device(self: Variable) -> Any:
+    """The device as DLPack names it."""
+    return self.data.__dlpack_device__()
+
+
+def _to_device(self: Variable, device: Any, /, *, stream: Any = None) -> Variable:
+    """This Variable on another device of its array library; gradients flow back.
+
+    Raises:
+        ValueError: There is no such device, or a stream was given, which no library here takes.
+    """
+    if stream is not None:
+        msg = "to_device: streams are not supported"
+        raise ValueError(msg)
+    xp = backend_of(self._data)
+    if xp.device(self._data) == device:
+        return self
+    if device not in xp.devices() and str(device) not in map(str, xp.devices()):
+        msg = f"to_device: {xp.name} has no device {device!r}, only {xp.devices()}"
+        raise ValueError(msg)
+    return _to(self, device)
 
 
 def _len(self: Variable) -> int:
@@ -248,7 +355,8 @@ _UFUNCS = {
 
 def _array_ufunc(self: Variable, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """``np.sin(v)`` and ``array * v`` are this package's functions."""
-    function = ops.get(_UFUNCS.get(ufunc.__name__, ufunc.__name__))
+    name = ufunc.__name__
+    function = ops.get(_UFUNCS.get(name, name)) or ops.get("special." + name)
     if method != "__call__" or kwargs or function is None:
         how = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         msg = f"np.{how} of a Variable is not differentiable here; use dezero.functions, or .data"
@@ -278,6 +386,7 @@ def setup_variable() -> None:
     for name, function in _BINARY.items():
         setattr(Variable, f"__{name}__", function)
         setattr(Variable, f"__r{name}__", _reflected(function))
+        setattr(Variable, f"__i{name}__", _in_place(f"__i{name}__", function))
     for name, function in _COMPARISONS.items():
         setattr(Variable, f"__{name}__", function)
     for name, function in _UNARY.items():
@@ -294,6 +403,11 @@ def setup_variable() -> None:
         "to_cpu": _to_cpu,
         "to_gpu": _to_gpu,
         "__getitem__": F.get_item,
+        "__setitem__": _set_item,
+        "__dlpack__": _dlpack,
+        "__dlpack_device__": _dlpack_device,
+        "to_device": _to_device,
+        "copy": F.copy,
         "__len__": _len,
         "__iter__": _iterate,
         "__bool__": _bool,

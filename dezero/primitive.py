@@ -101,10 +101,16 @@ def _released(node: Function) -> RuntimeError:
     )
 
 
-def _outputs(node: Function, ys: tuple[Any, ...]) -> list[Variable]:
+def _parts(node: Function, ys: tuple[Any, ...]) -> list[Variable]:
+    """Saved outputs as Variables of their node."""
     handles = [_handle(y, None) for y in ys]
     for i, handle in enumerate(handles):
         handle._node = Output(node, i, handle)
+    return handles
+
+
+def _outputs(node: Function, ys: tuple[Any, ...]) -> list[Variable]:
+    handles = _parts(node, ys)
     node._out = [(ref(v), v.shape, v.dtype) for v in handles]
     return handles
 
@@ -151,7 +157,7 @@ def _made(
     pulls = {
         "RELEASED": RELEASED, "by_type": by_type, "checked": _checked, "backend_of": backend_of,
         "deliver": deliver, "filled": filled, "fit": _fit, "handle": _handle,
-        "namespace_of": namespace_of, "released": _released,
+        "namespace_of": namespace_of, "parts": _parts, "released": _released,
     }  # fmt: skip
     recorder = {
         "Exception": Exception, "KeyError": KeyError, "Variable": Variable, "by_type": by_type,
@@ -163,7 +169,7 @@ def _made(
     }  # fmt: skip
     globals_: dict[str, Any] = pulls | {"_" + key: value for key, value in recorder.items()}
     globals_["__name__"] = formula.__module__
-    writer = Writer(formula, rules, broadcasts, gate, own)
+    writer = Writer(formula, rules, broadcasts, gate, own, numpy_backend.repaired)
     function: Any = types.FunctionType(_stub.__code__, globals_, name)
 
     def write() -> Any:

@@ -112,7 +112,13 @@ class Writer:
     """The source of one primitive's recorder and pulls."""
 
     def __init__(
-        self, formula: Any, rules: tuple[_Rule, ...], broadcasts: bool, gate: bool, own: bool
+        self,
+        formula: Any,
+        rules: tuple[_Rule, ...],
+        broadcasts: bool,
+        gate: bool,
+        own: bool,
+        repaired: frozenset[str],
     ) -> None:
         code = formula.__code__
         count = code.co_argcount + code.co_kwonlyargcount
@@ -144,6 +150,7 @@ class Writer:
         asked = dict.fromkeys(n for names in self.needs for n in names[1:] if n != "g")
         self.saved = tuple(asked)
         self.checks, self.gate = not own, gate
+        self.careful = own and self.name in repaired
         # How many operands pass on their shape and dtype if these are known to be the same.
         self.kinds = len(rules) if own and broadcasts and not gate and len(rules) < 3 else 0
         self.fits = [rule is not None and (not own or len(rules) > 1) for rule in rules]
@@ -191,6 +198,8 @@ class Writer:
         w += self._find_backend(everything)
         w += [" if _xp is None:", "  _xp = _default"]
         w += [f"  {operands[0]} = _number('{name}', '{operands[0]}', {operands[0]})"]
+        if self.careful:
+            w += [f" if _k_{operands[0]} is None and _xp is _default: _xp = _xp.careful({everything})"]
         w += [" try:", f"  _y = {self.call}", " except _Exception as _error:"]
         w += [f"  raise _explained(_error, '{name}', ({everything},)) from None"]
         for p in self.rest if self.checks else ():
@@ -319,18 +328,26 @@ class Writer:
             self.operands, self.rules, self.needs, self.fits, strict=True
         ):
             if rule is not None:
-                w += self._one(o, names, fits, general, gate)
+                w += self._one(o, names, fits, general, gate, several)
         return "\n".join([*w, " return complex_now" if gate and not general else ""])
 
     def _one(
-        self, o: str, names: tuple[str, ...], fits: bool, general: bool, gate: bool
+        self,
+        o: str,
+        names: tuple[str, ...],
+        fits: bool,
+        general: bool,
+        gate: bool,
+        several: bool,
     ) -> list[str]:
         wanted = f" and (wanted is None or e_{o} in wanted)" if general else ""
         w = [f" e_{o} = self.e_{o}", f" if e_{o} is not None{wanted}:"]
         for n in names[1:]:
             if n == "y" or n in self.operands:
                 w += [f"  if v_{n} is RELEASED: raise released(self)"]
-                if general:
+                if general and several and n == "y":
+                    w += ["  w_y = parts(self, v_y) if record else v_y"]
+                elif general:
                     constant = n != "y" and n not in self.differentiable()
                     edge = "self" if n == "y" else "None" if constant else f"self.e_{n}"
                     w += [f"  w_{n} = v_{n}"]

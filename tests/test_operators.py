@@ -261,8 +261,8 @@ def test_numpy_reductions_are_right_or_say_what_to_use(function):
 
 WANTED = {
     "float": float,
-    "int": int,
     "complex": complex,
+    "dlpack": np.from_dlpack,
     "asarray": np.asarray,
     "array": np.array,
     "sqrt of math": math.sqrt,
@@ -276,6 +276,14 @@ def test_conversion_is_refused_while_a_gradient_is_wanted(convert):
     for v in (x, x * 1.0):
         with pytest.raises(TypeError, match=r"\.data.*detach|dezero\.functions"):
             convert(v)
+
+
+def test_whole_part_loses_no_gradient():
+    """It is a step function: its gradient is 0 wherever there is one."""
+    x = Variable(np.array(-4.7))
+    assert int(x) == int(x * 1.0) == -4
+    with pytest.raises(TypeError, match="one element"):
+        int(Variable(np.ones(2)))
 
 
 def test_conversion_of_constants():

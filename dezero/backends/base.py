@@ -8,9 +8,13 @@ the base class.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+
+from .special import Special
 
 __all__ = [
     "Backend",
@@ -146,6 +150,7 @@ class Backend:
     """
 
     mutable = True
+    arrays_only = True  # the library's special functions take no Python numbers beside arrays
     recorded: Any = None  # the differentiable namespace over this backend, made when first needed
 
     def __init__(self, namespace: Any, name: str | None = None) -> None:
@@ -239,6 +244,16 @@ class Backend:
 
     # --- kernels that the standard lacks ------------------------------------------------------
 
+    def sum_to(self, x: Array, shape: tuple[int, ...]) -> Array:
+        """``x`` summed over the dimensions along which ``shape`` is broadcast to its shape."""
+        if x.shape == shape:
+            return x
+        lead = x.ndim - len(shape)
+        short = tuple(i + lead for i, n in enumerate(shape) if n == 1 != x.shape[i + lead])
+        axes = tuple(range(lead)) + short
+        y = self.sum(x, axis=axes, keepdims=True) if axes else x
+        return self.reshape(y, shape) if lead else y
+
     def get_item(self, x: Array, key: Any) -> Array:
         """``x[key]``."""
         return x[complete(key, x.ndim)]
@@ -259,9 +274,53 @@ class Backend:
         parts = key if isinstance(key, tuple) else (key,)
         if any(part is None for part in parts):  # the standard knows None when reading only
             key = tuple(part for part in parts if part is not None)
-            values = self.reshape(values, self.get_item(x, key).shape)
+            if not isinstance(values, (bool, int, float, complex)):
+                values = self.reshape(values, self.get_item(x, key).shape)
         x[complete(key, x.ndim)] = values
         return x
+
+    def set_item(self, x: Array, key: Any, value: Any, alone: bool = False) -> Array:
+        """``x`` with ``value`` at ``key``; where ``key`` repeats, the last value stays.
+
+        It is a copy, but may be ``x`` itself if that is ``alone``: nobody else holds its memory.
+        """
+        if is_basic(key) or _is_mask(key):
+            return self.put(self.copy(x), key, value)
+        n = math.prod(x.shape)
+        device = self.device(x)
+        positions = self.get_item(self.reshape(self.arange(n, device=device), x.shape), key)
+        flat = self.reshape(positions, (-1,))
+        if not flat.shape[0]:
+            return self.copy(x)
+        last = self.last(flat, n)
+        if isinstance(value, (bool, int, float, complex)):
+            value = self.full_like(x, value)[(0,) * x.ndim] if n else self.zeros_like(x)
+        value = self.reshape(self.broadcast_to(value, positions.shape), (-1,))
+        new = self.take(value, self.where(last < 0, self.zeros_like(last), last), axis=0)
+        old = self.reshape(x, (-1,))
+        return self.reshape(self.where(last < 0, old, self.cast(new, x.dtype)), x.shape)
+
+    def last(self, positions: Array, n: int) -> Array:
+        """For 0, 1, ... n - 1 the last place where ``positions`` names it, -1 if none does."""
+        hit = self.hits(positions, n, self.device(positions))
+        places = self.arange(positions.shape[0], device=self.device(positions))[:, None]
+        return self.max(self.where(hit, places, self.full_like(places, -1)), axis=0)
+
+    def stays(self, key: Any, shape: tuple[int, ...], device: Any) -> Array | None:
+        """Which values that `set_item` takes are not overwritten by it; None: all stay."""
+        if is_basic(key) or _is_mask(key):
+            return None
+        n = math.prod(shape)
+        positions = self.get_item(self.reshape(self.arange(n, device=device), shape), key)
+        flat = self.reshape(positions, (-1,))
+        if not flat.shape[0]:
+            return None
+        own = self.arange(flat.shape[0], device=device)
+        return self.reshape(self.take(self.last(flat, n), flat, axis=0) == own, positions.shape)
+
+    def shares(self, y: Array, x: Array) -> bool:
+        """Whether the view ``y`` of ``x`` follows it: where memory is shared, or would be."""
+        return bool(y.ndim)
 
     def take_add(self, g: Array, indices: Array, axis: int, shape: tuple[int, ...]) -> Array:
         """Adjoint of ``take``: zeros of ``shape``, ``g`` added at ``indices`` along ``axis``."""
@@ -305,6 +364,10 @@ class Backend:
         harmless = (a == 0) & ((b == 0) | (b != b))
         return a / self.where(harmless, self.ones_like(b), b)
 
+    def holds(self, condition: Array) -> bool:
+        """Whether a condition of rank 0 is true; False where that is not known yet."""
+        return bool(condition)
+
     def check_labels(self, t: Array, classes: int) -> None:
         """Raise IndexError unless all class numbers in ``t`` are from 0 to ``classes - 1``."""
         if t.shape[0] and not bool(self.all((t >= 0) & (t < classes))):
@@ -329,6 +392,19 @@ class Backend:
         inside = near * _ratio(_ERF_SMALL, near * near)
         result = self.where(small, inside, outside)
         return self.where(self.isnan(x), x, result)
+
+    @cached_property
+    def special(self) -> Special:
+        """The special functions by the names of ``scipy.special``."""
+        return Special(self)
+
+    def special_function(self, name: str) -> Callable[..., Any] | None:
+        """The library's own function of that name in ``scipy.special``, or None if it has none.
+
+        Raises:
+            ImportError: They are in another library, which is not installed.
+        """
+        return getattr(getattr(self.namespace, "special", None), name, None)
 
     def pad(self, x: Array, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
         """``x`` with ``before, after`` elements of ``value`` at the ends of each dimension."""
@@ -394,6 +470,13 @@ def is_basic(key: Any) -> bool:
         or (isinstance(part, (int, np.integer)) and not isinstance(part, bool))
         for part in parts
     )
+
+
+def _is_mask(key: Any) -> bool:
+    """Whether a key is one array of truth values, alone or in a tuple with basic parts."""
+    parts = key if isinstance(key, tuple) else (key,)
+    arrays = [part for part in parts if not is_basic(part)]
+    return len(arrays) == 1 and "bool" in str(getattr(arrays[0], "dtype", "bool"))
 
 
 def is_integer(x: Any) -> bool:

@@ -15,6 +15,8 @@ __all__ = ["CuPyBackend"]
 class CuPyBackend(Backend):
     """CuPy arrays. A device is a number, or ``"cuda"`` and ``"cuda:1"``."""
 
+    arrays_only = False
+
     def __init__(self) -> None:
         import array_api_compat.cupy as compat
         import cupy
@@ -72,6 +74,14 @@ class CuPyBackend(Backend):
     def get_item(self, x: Any, key: Any) -> Any:
         return x[key]
 
+    def last(self, positions: Any, n: int) -> Any:
+        last = self.cupy.full(n, -1)
+        self.cupy.maximum.at(last, positions, self.cupy.arange(len(positions)))
+        return last
+
+    def shares(self, y: Any, x: Any) -> bool:
+        return self.cupy.may_share_memory(y, x)
+
     def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
         zeros = self.zeros(shape, dtype=g.dtype, device=g.device)
         if is_basic(key) or getattr(key, "dtype", None) == np.bool_:
@@ -89,6 +99,11 @@ class CuPyBackend(Backend):
         from cupyx.scipy.special import erf
 
         return erf(x)
+
+    def special_function(self, name: str) -> Any:
+        import cupyx.scipy.special
+
+        return getattr(cupyx.scipy.special, name, None)
 
     def pad(self, x: Any, widths: Any, value: float = 0.0) -> Any:
         return self.cupy.pad(x, widths, constant_values=value)

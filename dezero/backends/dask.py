@@ -7,15 +7,74 @@ from typing import Any
 
 import numpy as np
 
+from . import numpy_backend
 from .base import HostBackend, is_basic, without_flips
+from .special import OUTPUTS
 
 __all__ = ["DaskBackend"]
+
+
+class _Part:
+    """One output of a function with several."""
+
+    def __init__(self, function: Any, index: int) -> None:
+        self.function, self.index = function, index
+
+    def __call__(self, *operands: Any) -> Any:
+        return self.function(*operands)[self.index]
+
+
+class _Linalg:
+    """Dask's functions of matrices. Most of them know no stacks of matrices."""
+
+    def __init__(self, namespace: Any, dask: Any) -> None:
+        self._namespace, self._dask = namespace, dask
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(self._namespace, name, None)
+        if function is None or name.startswith("_"):
+            msg = f"dask has no linalg.{name}"
+            raise NotImplementedError(msg)
+        return function if name in ("diagonal", "vector_norm") else _OfOneMatrix(name, function)
+
+    def cholesky(self, x: Any, upper: bool = False) -> Any:
+        return _OfOneMatrix("cholesky", self._dask.cholesky)(x, lower=not upper)
+
+    def svd(self, x: Any, full_matrices: bool = True) -> Any:
+        if full_matrices:
+            msg = "dask has svd with full_matrices=False only"
+            raise NotImplementedError(msg)
+        return _OfOneMatrix("svd", self._namespace.svd)(x, full_matrices=False)
+
+    def svdvals(self, x: Any) -> Any:
+        return self.svd(x, full_matrices=False)[1]
+
+    def qr(self, x: Any, mode: str = "reduced") -> Any:
+        if mode != "reduced":
+            msg = "dask has qr with the mode 'reduced' only"
+            raise NotImplementedError(msg)
+        return _OfOneMatrix("qr", self._namespace.qr)(x)
+
+
+class _OfOneMatrix:
+    """A function that takes no stacks of matrices."""
+
+    def __init__(self, name: str, function: Any) -> None:
+        self.name, self.function = name, function
+
+    def __call__(self, *arrays: Any, **parameters: Any) -> Any:
+        for x in arrays:
+            if x.ndim > 2:
+                msg = f"dask has linalg.{self.name} of one matrix only, got shape {x.shape}"
+                raise NotImplementedError(msg)
+        return self.function(*arrays, **parameters)
 
 
 class DaskBackend(HostBackend):
     """Dask arrays. Nothing is computed before ``to_numpy`` or ``.compute()``."""
 
     mutable = False
+    arrays_only = False
 
     def __init__(self) -> None:
         import array_api_compat.dask.array as compat
@@ -23,6 +82,7 @@ class DaskBackend(HostBackend):
 
         super().__init__(compat, "dask")
         self.dask = dask.array
+        self.linalg = _Linalg(compat.linalg, dask.array.linalg)
         self._layouts: dict[tuple[int, ...], Any] = {}  # chunks by shape, see broadcast_to
 
     def to_numpy(self, x: Any) -> np.ndarray:
@@ -70,6 +130,18 @@ class DaskBackend(HostBackend):
             raise NotImplementedError(msg)
         return x[key]
 
+    def set_item(self, x: Any, key: Any, value: Any, alone: bool = False) -> Any:
+        if not is_basic(key):
+            msg = "dask cannot assign to places that arrays or masks name: use where"
+            raise NotImplementedError(msg)
+        shape = self.get_item(x, key).shape
+        if math.prod(shape) == 0:
+            return x
+        key, flips = without_flips(key, x.shape)  # Dask assigns wrongly where a step is negative
+        if not isinstance(value, (bool, int, float, complex)):
+            value = self.flip(self.dask.broadcast_to(value, shape), axis=flips)
+        return self.put(x.copy(), key, value)
+
     def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
         if not is_basic(key):
             msg = (
@@ -90,6 +162,10 @@ class DaskBackend(HostBackend):
     def put_along_axis_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
         return self.take_along_axis(g, indices, axis)
 
+    def holds(self, condition: Any) -> bool:
+        """Not known: it would be computed."""
+        return False
+
     def check_labels(self, t: Any, classes: int) -> None:
         """Not checked: it would compute the labels."""
 
@@ -98,8 +174,31 @@ class DaskBackend(HostBackend):
         terms = self.where(hit, self.dask.moveaxis(g, axis, -1)[..., None], 0.0)
         return self.dask.moveaxis(self.sum(terms, axis=-2, dtype=g.dtype), -1, axis)
 
+    def tril(self, x: Any, k: int = 0) -> Any:
+        """Dask's own makes its mask from complex numbers if ``x`` is complex."""
+        mask = self.dask.tri(*x.shape[-2:], k=k, dtype=bool, chunks=x.chunks[-2:])
+        return self.dask.where(mask, x, self.dask.zeros_like(x))
+
+    def triu(self, x: Any, k: int = 0) -> Any:
+        mask = self.dask.tri(*x.shape[-2:], k=k - 1, dtype=bool, chunks=x.chunks[-2:])
+        return self.dask.where(mask, self.dask.zeros_like(x), x)
+
     def einsum(self, subscripts: str, *arrays: Any) -> Any:
         return self.dask.einsum(subscripts, *arrays)
+
+    def special_function(self, name: str) -> Any:
+        if numpy_backend.special_function(name) is None:
+            return None
+        function = getattr(numpy_backend.special, name)
+
+        def by_block(*operands: Any) -> Any:
+            if name not in OUTPUTS:
+                return self.dask.core.elemwise(function, *operands)
+            return tuple(
+                self.dask.core.elemwise(_Part(function, i), *operands) for i in range(OUTPUTS[name])
+            )
+
+        return by_block
 
     def pad(self, x: Any, widths: Any, value: float = 0.0) -> Any:
         return self.dask.pad(x, widths, constant_values=value)

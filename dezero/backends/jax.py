@@ -60,6 +60,19 @@ class JAXBackend(Backend):
     def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
         return self.namespace.zeros(shape, dtype=g.dtype, device=self.device(g)).at[key].add(g)
 
+    def holds(self, condition: Any) -> bool:
+        return not isinstance(condition, self.jax.core.Tracer) and bool(condition)
+
+    def set_item(self, x: Any, key: Any, value: Any, alone: bool = False) -> Any:
+        parts = key if isinstance(key, tuple) else (key,)
+        if any(isinstance(part, self.jax.Array) and part.dtype != bool for part in parts):
+            return super().set_item(x, key, value)  # JAX leaves open which value stays
+        return x.at[key].set(value)
+
+    def last(self, positions: Any, n: int) -> Any:
+        last = self.namespace.full(n, -1)
+        return last.at[positions].max(self.namespace.arange(len(positions)))
+
     def check_labels(self, t: Any, classes: int) -> None:
         if not isinstance(t, self.jax.core.Tracer):  # values are not known while tracing
             super().check_labels(t, classes)
@@ -69,6 +82,9 @@ class JAXBackend(Backend):
 
     def erf(self, x: Any) -> Any:
         return self.jax.scipy.special.erf(x)
+
+    def special_function(self, name: str) -> Any:
+        return getattr(self.jax.scipy.special, "digamma" if name == "psi" else name, None)
 
     def pad(self, x: Any, widths: Any, value: float = 0.0) -> Any:
         return self.namespace.pad(x, widths, constant_values=value)

@@ -14,7 +14,7 @@ __all__ = ["NumPyBackend"]
 # Where NumPy's own function does what the standard says, it is called without compat's wrapper.
 _NATIVE = """
     abs acos acosh add all any asin asinh atan atan2 atanh broadcast_to ceil concat conj cos cosh
-    divide equal exp expand_dims expm1 eye empty empty_like floor floor_divide full full_like
+    divide equal exp expand_dims expm1 eye empty empty_like floor full full_like
     greater greater_equal hypot imag isfinite isinf isnan less less_equal log log10 log1p log2
     logaddexp logical_and logical_not logical_or logical_xor matmul max maximum mean min minimum
     moveaxis multiply negative not_equal ones ones_like outer permute_dims positive pow prod real
@@ -49,6 +49,10 @@ _ALONE = _references({0: np.empty(1)}, 0)
 
 class NumPyBackend(HostBackend):
     """NumPy arrays. Results of rank 0 may be NumPy scalars; ``Variable.data`` makes them arrays."""
+
+    arrays_only = False
+    for_complex: NumPyBackend
+    repaired = frozenset(("expm1", "tan", "tanh"))  # what `_ComplexNumPyBackend` has of its own
 
     def __init__(self) -> None:
         super().__init__(_Compat(), "numpy")
@@ -98,12 +102,39 @@ class NumPyBackend(HostBackend):
     def matrix_transpose(self, x: Any) -> Any:
         return x.swapaxes(-1, -2)
 
+    # NumPy's own differ from the standard's special cases for infinities, zeros and NaN.
+
+    def floor_divide(self, a: Any, b: Any) -> Any:
+        with np.errstate(invalid="ignore"):
+            y = np.floor_divide(a, b)
+            if y.dtype.kind != "f":
+                return y
+            infinite = np.isinf(a) != np.isinf(b)
+            return np.where(infinite, np.divide(a, b), y) if infinite.any() else y
+
+    def careful(self, x: Any) -> NumPyBackend:
+        """The backend for a function in ``repaired`` of ``x``."""
+        return self.for_complex if x.dtype.kind == "c" else self
+
     def sum(self, x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
         total: Any = np.add.reduce
         return total(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
     def get_item(self, x: Any, key: Any) -> Any:
         return x[key]
+
+    def set_item(self, x: Any, key: Any, value: Any, alone: bool = False) -> Any:
+        y = x if alone else np.array(x)
+        y[key] = value
+        return y
+
+    def last(self, positions: Any, n: int) -> Any:
+        last = np.full(n, -1)
+        last[positions] = np.arange(len(positions))
+        return last
+
+    def shares(self, y: Any, x: Any) -> bool:
+        return isinstance(y, np.ndarray) and np.may_share_memory(y, x)
 
     def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
         zeros = np.zeros(shape, g.dtype)
@@ -135,8 +166,46 @@ class NumPyBackend(HostBackend):
             suspicious = np.isnan(np.add.reduce(quotient, axis=None))  # also of inf - inf
         return super().xdivy(a, b) if suspicious else quotient
 
+    def special_function(self, name: str) -> Any:
+        try:
+            import scipy.special
+        except ImportError:
+            msg = f"special.{name} of NumPy arrays needs SciPy: pip install scipy"
+            raise ImportError(msg) from None
+        function = getattr(scipy.special, name, None)
+        bare = getattr(function, "__wrapped__", None)  # under SCIPY_ARRAY_API=1 it dispatches
+        return bare if isinstance(bare, np.ufunc) else function
+
     def pad(self, x: Any, widths: Any, value: float = 0.0) -> Any:
         return np.pad(x, widths, constant_values=value)
 
     def einsum(self, subscripts: str, *arrays: Any) -> Any:
         return np.einsum(subscripts, *arrays, optimize=len(arrays) > 2)
+
+
+class _ComplexNumPyBackend(NumPyBackend):
+    """For complex arrays, where NumPy's own differs from the standard's special cases."""
+
+    def expm1(self, x: Any) -> Any:
+        with np.errstate(invalid="ignore"):
+            y = np.array(np.expm1(x))
+        a, b = np.real(x), np.imag(x)
+        far = np.isinf(a) & ~np.isfinite(b)
+        y.real = np.where(far, np.where(a > 0.0, np.inf, -1.0), y.real) + 0.0
+        y.imag = np.where(far & (a < 0.0), np.copysign(0.0, b), np.where(b == 0.0, b, y.imag))
+        return y
+
+    def tanh(self, x: Any) -> Any:
+        y = np.array(np.tanh(x))
+        a, b = np.real(x), np.imag(x)
+        y.imag = np.where(np.isinf(a) & np.isfinite(b), np.copysign(0.0, b), y.imag)
+        return y
+
+    def tan(self, x: Any) -> Any:
+        y = np.array(np.tan(x))
+        a, b = np.real(x), np.imag(x)
+        y.real = np.where(np.isinf(b) & np.isfinite(a), np.copysign(0.0, a), y.real)
+        return y
+
+
+NumPyBackend.for_complex = _ComplexNumPyBackend()

@@ -6,13 +6,19 @@ from typing import Any
 
 import numpy as np
 
+from . import numpy_backend
 from .base import Backend
 
 __all__ = ["StrictBackend"]
 
 
 class StrictBackend(Backend):
-    """array-api-strict. A device may be given by its name, such as ``"device1"``."""
+    """array-api-strict. A device may be given by its name, such as ``"device1"``.
+
+    It is a library for tests: special functions are SciPy's, computed on the host.
+    """
+
+    arrays_only = False
 
     def __init__(self) -> None:
         import array_api_strict
@@ -29,5 +35,22 @@ class StrictBackend(Backend):
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.array(x.to_device(self.strict.Device("CPU_DEVICE"))._array)
 
+    def shares(self, y: Any, x: Any) -> bool:
+        return np.may_share_memory(y._array, x._array)
+
     def from_numpy(self, x: np.ndarray, device: Any = None) -> Any:
         return self.asarray(np.array(x), device=self._device(device))
+
+    def special_function(self, name: str) -> Any:
+        if numpy_backend.special_function(name) is None:
+            return None
+        function = getattr(numpy_backend.special, name)
+
+        def on_host(*operands: Any) -> Any:
+            device = next(self.device(x) for x in operands if hasattr(x, "dtype"))
+            y = function(*(self.to_numpy(x) if hasattr(x, "dtype") else x for x in operands))
+            if isinstance(y, tuple):
+                return tuple(self.from_numpy(part, device) for part in y)
+            return self.from_numpy(y, device)
+
+        return on_host

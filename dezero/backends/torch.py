@@ -14,6 +14,11 @@ _TWO_ARGUMENTS = """
     atan2 copysign hypot logaddexp maximum minimum nextafter remainder floor_divide pow equal
     not_equal less less_equal greater greater_equal
 """
+_SPECIAL = {
+    "j0": "bessel_j0", "j1": "bessel_j1", "y0": "bessel_y0", "y1": "bessel_y1",
+    "k0": "modified_bessel_k0", "k1": "modified_bessel_k1",
+    "k0e": "scaled_modified_bessel_k0", "k1e": "scaled_modified_bessel_k1",
+}  # fmt: skip
 
 
 class TorchBackend(Backend):
@@ -91,6 +96,24 @@ class TorchBackend(Backend):
         flat = g.expand(positions.shape).reshape(-1)
         return zeros.reshape(-1).index_add_(0, positions.reshape(-1), flat).reshape(shape)
 
+    def put(self, x: Any, key: Any, values: Any) -> Any:
+        if is_basic(key):
+            key, flips = without_flips(key, x.shape)
+            if flips and isinstance(values, self.torch.Tensor):
+                values = self.torch.flip(values.expand(x[key].shape), flips)
+            x[key] = values
+        else:
+            x[self._places(key)] = values
+        return x
+
+    def last(self, positions: Any, n: int) -> Any:
+        last = self.torch.full((n,), -1, device=positions.device)
+        own = self.torch.arange(len(positions), device=positions.device)
+        return last.scatter_reduce_(0, positions, own, "amax")
+
+    def shares(self, y: Any, x: Any) -> bool:
+        return y.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
+
     def count_nonzero(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         return self.sum(x != 0, axis=axis, keepdims=keepdims, dtype=self.int64)
 
@@ -118,6 +141,21 @@ class TorchBackend(Backend):
 
     def erf(self, x: Any) -> Any:
         return self.torch.special.erf(x)
+
+    def special_function(self, name: str) -> Any:
+        if name == "polygamma":
+            return self._polygamma
+        return getattr(self.torch.special, _SPECIAL.get(name, name), None)
+
+    def _polygamma(self, n: Any, x: Any) -> Any:
+        """By zeta: PyTorch's own takes one order for all, and has 9 digits for order 1."""
+        if not isinstance(n, self.torch.Tensor):
+            n = self.torch.as_tensor(float(n), dtype=x.dtype, device=x.device)
+        order = n.to(x.dtype)
+        sign = 1.0 - 2.0 * self.torch.remainder(order + 1.0, 2.0)
+        size = self.torch.exp(self.torch.special.gammaln(order + 1.0))
+        y = sign * size * self.torch.special.zeta(order + 1.0, x)
+        return self.torch.where(n == 0, self.torch.special.digamma(x), y)
 
     def einsum(self, subscripts: str, *arrays: Any) -> Any:
         return self.torch.einsum(subscripts, *arrays)

@@ -11,6 +11,7 @@ from .linear_algebra import *
 from .loss import *
 from .manipulation import *
 from .random import *
+from .set import *
 from .sorting import *
 from .statistical import *
 from .utility import *

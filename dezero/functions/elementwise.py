@@ -9,9 +9,10 @@ import cmath
 import math
 
 from ..config import recording
-from ..core import Variable, _handle
+from ..core import Variable, _handle, as_variable
 from ..dispatch import common, ops
 from ..primitive import constant, elementwise, primitive
+from ..views import view
 
 __all__ = [
     "abs",
@@ -240,20 +241,29 @@ def abs(xp, x):
     return xp.abs(x)
 
 
-@elementwise(lambda xp, g: xp.zeros_like(g), conjugates=True)
+@elementwise(lambda xp, g: xp.zeros_like(g))
 def _real_sign(xp, x):
     """Sign of a real number."""
     return xp.sign(x)
 
 
+def _direction_rule(xp, g, x, y):
+    along = xp.astype(xp.real(xp.conj(y) * g), y.dtype)
+    return (g - y * along) / xp.astype(_or_infinity(xp, xp.abs(x)), y.dtype)
+
+
+@elementwise(_direction_rule, conjugates=True)
+def _direction(xp, x):
+    """``x/|x|`` of a complex number, 0 of 0."""
+    return xp.sign(x)
+
+
 def sign(x):
-    """-1, 0 or 1 of each real element, with the gradient 0; ``x/|x|`` of a complex one."""
-    dtype = getattr(x, "dtype", None)
-    if dtype is not None:
-        raw = x._data if isinstance(x, Variable) else x
-        if common("sign", (raw,)).is_complex(dtype):
-            return xdivy(x, abs(x))
-    return _real_sign(x)
+    """-1, 0 or 1 of each real element, with the gradient 0; ``x/|x|`` of a complex one.
+
+    At 0 the gradient is 0.
+    """
+    return _direction(x) if _is_complex(x) else _real_sign(x)
 
 
 ops["sign"] = sign
@@ -282,7 +292,7 @@ def _zero(xp, g):
 @elementwise(_zero, _zero)
 def floor_divide(xp, a, b):
     """``a / b`` rounded down. Its gradient is 0."""
-    return a // b
+    return xp.floor_divide(a, b)
 
 
 @elementwise(lambda xp, g: g, lambda xp, g, a, b: -g * xp.floor_divide(a, b))
@@ -515,11 +525,22 @@ def _cast(xp, x, dtype):
     return xp.cast(x, dtype) if xp.is_complex(x.dtype) else xp.astype(x, dtype)
 
 
-def astype(x, dtype):
-    """``x`` with ``dtype``. Integers and booleans have no gradient: such results are constants."""
+def astype(x, dtype, copy=True, device=None):
+    """``x`` with ``dtype``. Integers and booleans have no gradient: such results are constants.
+
+    Args:
+        x: An array.
+        dtype: A dtype of its library.
+        copy: Whether the result is new even if ``x`` has that dtype; False gives ``x`` itself then.
+        device: A device of the library; by default that of ``x``.
+    """
+    if device is not None:
+        x = as_variable(x).to(device)
     raw = x._data if isinstance(x, Variable) else x
     xp = common("astype", (raw,))
     if raw.dtype == dtype:
+        if copy:
+            return _copy(x)
         return x if isinstance(x, Variable) else _handle(raw, None)
     if not xp.is_inexact(dtype) or not recording():
         return _handle(xp.astype(raw, dtype), None)
@@ -535,25 +556,38 @@ def copy(xp, x):
     return xp.copy(x)
 
 
+_copy = copy
+
+
 @elementwise(lambda xp, g: xp.conj(g), conjugates=True)
 def _conj(xp, x):
     """Complex conjugate of a complex array."""
     return xp.conj(x)
 
 
+@view(lambda x, value: value + 1j * imag(x))
 @elementwise(lambda xp, g, x_dtype: xp.astype(g, x_dtype), conjugates=True)
 def _real(xp, x):
     """Real part of a complex array."""
     return xp.real(x)
 
 
+@view(lambda x, value: real(x) + 1j * value)
 @elementwise(lambda xp, g, x_dtype: xp.astype(g, x_dtype) * 1j, conjugates=True)
 def _imag(xp, x):
     """Imaginary part of a complex array."""
     return xp.imag(x)
 
 
+@elementwise(lambda xp, g: xp.zeros_like(g))
+def _no_imag(xp, x):
+    """Imaginary part of a real array."""
+    return xp.zeros_like(x)
+
+
 def _is_complex(x):
+    if isinstance(x, (bool, int, float, complex)):
+        return isinstance(x, complex)
     raw = x._data if isinstance(x, Variable) else x
     return common("complex", (raw,)).is_complex(raw.dtype)
 
@@ -570,7 +604,7 @@ def real(x):
 
 def imag(x):
     """Imaginary part; zeros for a real array."""
-    return _imag(x) if _is_complex(x) else 0.0 * positive(x)
+    return _imag(x) if _is_complex(x) else _no_imag(x)
 
 
 ops["conj"], ops["real"], ops["imag"] = conj, real, imag

@@ -1,13 +1,15 @@
 """Elements by their places: ``x[key]``, ``take``, ``take_along_axis`` and their adjoints."""
 
 from ..backends import backend_of, mixed
-from ..core import Variable
+from ..core import Variable, as_variable
 from ..primitive import elementwise, ops, primitive
+from ..views import view, viewed
 
 __all__ = [
     "get_item",
     "put_along_axis_add",
     "scatter_add",
+    "set_item",
     "take",
     "take_add",
     "take_along_axis",
@@ -30,6 +32,9 @@ def _get_item(xp, x, key):
     return xp.get_item(x, key)
 
 
+_viewing_item = view(lambda x, value, key: set_item(x, key, value))(_get_item)
+
+
 def get_item(x, key):
     """``x[key]`` for integers, slices, ``...``, None, integer arrays and masks.
 
@@ -44,7 +49,15 @@ def get_item(x, key):
     """
     key = _plain(key)
     _check_places(x._data if isinstance(x, Variable) else x, key)
-    return _get_item(x, key)
+    return _viewing_item(x, key)
+
+
+def viewed_items(x, parts, keys):
+    """``parts`` as a tuple, of which each is remembered as the view ``x[key]`` of its key."""
+    if isinstance(x, Variable):
+        for y, key in zip(parts, keys, strict=True):
+            viewed(y, x, _get_item, key)
+    return tuple(parts)
 
 
 def _check_places(x, key):
@@ -52,6 +65,64 @@ def _check_places(x, key):
     for part in key if isinstance(key, tuple) else (key,):
         if hasattr(part, "__array__") and backend_of(x).name == "numpy" != backend_of(part).name:
             raise mixed("get_item: array and index", x, part)
+
+
+def _assigned_rule(xp, g, key, value_shape):
+    d = xp.get_item(g, key)
+    stays = xp.stays(key, g.shape, xp.device(g))
+    d = d if stays is None else xp.where(stays, d, xp.zeros_like(d))
+    return xp.sum_to(d, value_shape)
+
+
+@primitive(lambda xp, g, key: xp.set_item(g, key, 0.0), _assigned_rule)
+def _set_item(xp, x, value, key, alone=False):
+    """``x`` with ``value`` at ``key``."""
+    return xp.set_item(x, key, value, alone)
+
+
+def set_item(x, key, value):
+    """``x`` with ``value`` at ``key``, a new array; ``value`` is broadcast to ``x[key]``.
+
+    The gradient of what is overwritten is 0. Where an integer array names an element twice, the
+    last value stays, and has the gradient.
+
+    Raises:
+        ValueError: The shapes do not fit.
+        TypeError: Complex numbers do not fit into a real array; numbers whose gradient is wanted
+            not into one of integers.
+
+    Example:
+        >>> import numpy as np
+        >>> v = Variable(np.array(5.0))
+        >>> y = set_item(np.zeros(3), 1, v)
+        >>> y.sum().backward()
+        >>> y, v.grad
+        (variable([0. 5. 0.]), variable(1.0))
+    """
+    return _set_item(*settled(x, key, value))
+
+
+def settled(x, key, value):
+    """The operands of an assignment, checked: array, value, plain key."""
+    key = _plain(key)
+    raw = x._data if isinstance(x, Variable) else x
+    xp = backend_of(raw)
+    _check_places(raw, key)
+    if not isinstance(value, (bool, int, float, complex)):
+        value = as_variable(value)
+        if xp.is_complex(value.dtype) and not xp.is_complex(raw.dtype):
+            msg = f"assignment of {value.dtype} to an array of {raw.dtype}: take the real part"
+            raise TypeError(msg)
+        if value.requires_grad and xp.is_inexact(value.dtype) and not xp.is_inexact(raw.dtype):
+            msg = (
+                f"assignment to an array of {raw.dtype} would lose the gradient of the value. "
+                "Take its .detach(), or a floating array"
+            )
+            raise TypeError(msg)
+        extra = value.ndim - xp.get_item(raw, key).ndim
+        if extra > 0 and all(n == 1 for n in value.shape[:extra]):
+            value = ops["reshape"](value, value.shape[extra:])
+    return x, value, key
 
 
 @primitive(lambda xp, g, key: xp.get_item(g, key))
@@ -65,7 +136,7 @@ def scatter_add(x, key, shape):
     return _scatter_add(x, _plain(key), tuple(shape))
 
 
-ops["get_item"], ops["scatter_add"] = get_item, scatter_add
+ops["get_item"], ops["scatter_add"], ops["set_item"] = get_item, scatter_add, set_item
 
 
 @primitive(lambda xp, g, indices, axis, x_shape: xp.take_add(g, indices, axis, x_shape), None)

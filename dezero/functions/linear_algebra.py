@@ -123,7 +123,8 @@ def vecdot(a, b, axis=-1):
     if a.shape[axis] != b.shape[axis]:
         msg = f"vecdot: lengths {a.shape[axis]} and {b.shape[axis]} along axis {axis} differ"
         raise ValueError(msg)
-    return sum(moveaxis(conj(a), axis, -1) * moveaxis(b, axis, -1), axis=-1)
+    products = moveaxis(conj(a), axis, -1) * moveaxis(b, axis, -1)
+    return sum(products, axis=-1, dtype=products.dtype)  # sums of small integers are promoted
 
 
 def outer(a, b):

@@ -5,10 +5,12 @@ import math
 from ..backends import backend_of, is_integer, normalized_axes
 from ..core import Variable, as_variable
 from ..primitive import ops, primitive, variadic
-from .indexing import take
+from ..views import view
+from .indexing import take, viewed_items
 
 __all__ = [
     "broadcast_arrays",
+    "broadcast_shapes",
     "broadcast_to",
     "concat",
     "expand_dims",
@@ -31,14 +33,30 @@ __all__ = [
 ]
 
 
+@view(lambda x, value, shape: reshape(value, x.shape))
 @primitive(lambda xp, g, x_shape: xp.reshape(g, x_shape))
 def _reshape(xp, x, shape):
     """The elements of ``x`` in another shape."""
     return xp.reshape(x, shape)
 
 
-def reshape(x, shape):
+@primitive(lambda xp, g, x_shape: xp.reshape(g, x_shape))
+def _reshape_or_copy(xp, x, shape, copy):
+    """The elements of ``x`` in another shape, in memory of their own or not, as asked."""
+    return xp.namespace.reshape(x, shape, copy=copy)
+
+
+_reshape_in_place = view(lambda x, value, shape, copy: reshape(value, x.shape))(_reshape_or_copy)
+
+
+def reshape(x, shape, copy=None):
     """The elements of ``x`` in ``shape``; one length may be -1, it is what remains.
+
+    Args:
+        x: An array.
+        shape: A tuple of lengths, or one length.
+        copy: True: the result shares no memory with ``x``. False: it must share it, or the
+            library raises an error. None: as needed.
 
     Example:
         >>> import numpy as np
@@ -46,6 +64,8 @@ def reshape(x, shape):
         (2, 3)
     """
     shape = (shape,) if is_integer(shape) else tuple(shape)
+    if copy is not None:
+        return (_reshape_or_copy if copy else _reshape_in_place)(x, shape, copy)
     if isinstance(x, Variable) and x.shape == shape:
         return x
     return _reshape(x, shape)
@@ -54,6 +74,11 @@ def reshape(x, shape):
 ops["reshape"] = reshape
 
 
+def _unpermuted(x, value, axes):
+    return permute_dims(value, _inverse(axes))
+
+
+@view(_unpermuted)
 @primitive(lambda xp, g, axes: xp.permute_dims(g, _inverse(axes)))
 def permute_dims(xp, x, axes):
     """``x`` with its dimensions in the order ``axes``."""
@@ -73,6 +98,11 @@ def transpose(x, axes=None):
     return permute_dims(x, tuple(range(ndim))[::-1] if axes is None else tuple(axes))
 
 
+def _untransposed(x, value):
+    return matrix_transpose(value)
+
+
+@view(_untransposed)
 @primitive(lambda xp, g: xp.matrix_transpose(g))
 def matrix_transpose(xp, x):
     """``x`` with its last two dimensions exchanged."""
@@ -94,12 +124,24 @@ def moveaxis(x, source, destination):
 ops["moveaxis"] = moveaxis
 
 
-@primitive(lambda xp, g, x_shape: xp.reshape(g, x_shape))
-def expand_dims(xp, x, axis):
-    """``x`` with a dimension of length 1 at ``axis``; a negative one counts from the new end."""
-    return xp.expand_dims(x, axis=axis)
+def expand_dims(x, axis):
+    """``x`` with dimensions of length 1 at ``axis``, an integer or a tuple, places in the result.
+
+    Raises:
+        IndexError: The result has no such dimension.
+        ValueError: A place is named twice.
+    """
+    x = as_variable(x)
+    count = len(axis) if isinstance(axis, (tuple, list)) else 1
+    axes = normalized_axes(axis, x.ndim + count, "expand_dims")
+    rest = iter(x.shape)
+    return reshape(x, tuple(1 if i in axes else next(rest) for i in range(x.ndim + count)))
 
 
+ops["expand_dims"] = expand_dims
+
+
+@view(lambda x, value, axis: reshape(value, x.shape))
 @primitive(lambda xp, g, x_shape: xp.reshape(g, x_shape))
 def _squeeze(xp, x, axis):
     """``x`` without dimensions of length 1."""
@@ -131,6 +173,12 @@ def _sum_to(xp, x, shape):
     return xp.reshape(y, shape) if lead else y
 
 
+def _read_only(x, value, shape):
+    msg = "assignment to a broadcast array, whose elements share memory: take a .copy() first"
+    raise ValueError(msg)
+
+
+@view(_read_only)
 @primitive(lambda xp, g, x_shape: _sum_to(xp, g, x_shape))
 def broadcast_to(xp, x, shape):
     """``x`` repeated along dimensions of length 1, and new leading ones, to ``shape``."""
@@ -147,23 +195,50 @@ def sum_to(xp, x, shape):
     return _sum_to(xp, x, tuple(shape))
 
 
-def broadcast_arrays(*arrays):
-    """All arrays in their common shape, as a list.
+def broadcast_shapes(*shapes):
+    """The shape that arrays of these shapes have together; ``()`` for none.
+
+    A length that is not known, None or NaN, is not known in the result either.
 
     Raises:
         ValueError: There is none.
+
+    Example:
+        >>> broadcast_shapes((2, 1), (3,), ())
+        (2, 3)
     """
-    shapes = [x.shape for x in arrays]
+    return _common_shape("broadcast_shapes", shapes)
+
+
+def _common_shape(name, shapes):
     ndim = max(map(len, shapes), default=0)
     common = [1] * ndim
     for shape in shapes:
         for i, n in enumerate(shape, ndim - len(shape)):
-            if n != 1:
-                if common[i] not in (1, n):
-                    msg = f"broadcast_arrays: shapes {shapes} have no common shape"
-                    raise ValueError(msg)
-                common[i] = n
-    return [broadcast_to(x, tuple(common)) for x in arrays]
+            known = n is not None and n == n
+            if n == 1 or (known and (common[i] is None or common[i] != common[i])):
+                continue
+            if known and common[i] not in (1, n):
+                msg = f"{name}: shapes {list(shapes)} have no common shape"
+                raise ValueError(msg)
+            common[i] = n
+    return tuple(common)
+
+
+ops["broadcast_shapes"] = broadcast_shapes
+
+
+def broadcast_arrays(*arrays):
+    """All arrays in their common shape, as a tuple.
+
+    Raises:
+        ValueError: There is none.
+    """
+    shape = _common_shape("broadcast_arrays", [x.shape for x in arrays])
+    return tuple(broadcast_to(x, shape) for x in arrays)
+
+
+ops["broadcast_arrays"] = broadcast_arrays
 
 
 def _cut(g, shapes, axis):
@@ -200,10 +275,21 @@ def stack(xp, arrays, axis=0):
 
 
 @primitive(lambda xp, g, axis: xp.stack(g, axis=axis), several=True)
-def unstack(xp, x, axis=0):
-    """The parts of ``x`` along ``axis``, as a list of arrays without that dimension."""
-    lead = (slice(None),) * normalized_axes(axis, x.ndim)[0]
-    return tuple(x[(*lead, i, ...)] for i in range(x.shape[len(lead)]))
+def _unstack(xp, x, axis):
+    """The parts of ``x`` along ``axis``."""
+    lead = (slice(None),) * axis
+    return tuple(x[(*lead, i, ...)] for i in range(x.shape[axis]))
+
+
+def unstack(x, axis=0):
+    """The parts of ``x`` along ``axis``, as a tuple of arrays without that dimension."""
+    (axis,) = normalized_axes(axis, x.ndim, "unstack")
+    parts = _unstack(x, axis) if x.shape[axis] else ()
+    lead = (slice(None),) * axis
+    return viewed_items(x, parts, ((*lead, i, ...) for i in range(len(parts))))
+
+
+ops["unstack"] = unstack
 
 
 @primitive(lambda xp, g, axis: xp.concat(g, axis=axis), several=True)
@@ -238,12 +324,19 @@ def split(x, sections, axis=0):
             f"split: the places {tuple(sections)} along axis {axis} of length {n} are not in order"
         )
         raise ValueError(msg)
-    return _split(x, ends, axis)
+    starts, lead = (0, *ends), (slice(None),) * axis
+    keys = ((*lead, slice(a, b), ...) for a, b in zip(starts, (*ends, None), strict=True))
+    return list(viewed_items(x, _split(x, ends, axis), keys))
 
 
 ops["split"] = split
 
 
+def _unflipped(x, value, axis=None):
+    return flip(value, axis)
+
+
+@view(_unflipped)
 @primitive(lambda xp, g, axis: xp.flip(g, axis=axis))
 def flip(xp, x, axis=None):
     """``x`` in reverse order along ``axis`` (an integer or a tuple), by default along all."""

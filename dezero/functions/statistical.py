@@ -7,7 +7,7 @@ from ..config import recording
 from ..core import Variable, as_variable
 from ..primitive import constant, ops, primitive
 from .creation import ones_like
-from .elementwise import _or_infinity
+from .elementwise import _or_infinity, astype
 from .manipulation import concat
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "count_nonzero",
     "cumulative_prod",
     "cumulative_sum",
+    "diff",
     "logsumexp",
     "max",
     "mean",
@@ -66,27 +67,45 @@ def mean(xp, x, axis=None, keepdims=False):
 average = mean
 
 
+def _left(shape, axis, correction):
+    """What a sum of squared deviations is divided by; infinity if nothing is left of it."""
+    count = _count(shape, axis) - correction
+    return count if count > 0 else math.inf
+
+
+def _var(xp, x, axis, correction, keepdims):
+    if correction and _count(x.shape, axis) <= correction:
+        return xp.var(x, axis=axis, correction=0.0, keepdims=keepdims) * math.nan
+    return xp.var(x, axis=axis, correction=correction, keepdims=keepdims)
+
+
 def _var_rule(xp, g, x, axis, correction, keepdims):
-    g = _expanded(xp, g, x.shape, axis, keepdims) * (2.0 / (_count(x.shape, axis) - correction))
+    g = _expanded(xp, g, x.shape, axis, keepdims) * (2.0 / _left(x.shape, axis, correction))
     return g * (x - xp.mean(x, axis=axis, keepdims=True))
 
 
 @primitive(_var_rule, conjugates=True)
 def var(xp, x, axis=None, correction=0.0, keepdims=False):
-    """Mean squared deviation over ``axis``: the sum is divided by the count less ``correction``."""
-    return xp.var(x, axis=axis, correction=correction, keepdims=keepdims)
+    """Mean squared deviation over ``axis``: the sum is divided by the count less ``correction``.
+
+    If nothing is left of the count, it is NaN, with the gradient 0.
+    """
+    return _var(xp, x, axis, correction, keepdims)
 
 
 def _std_rule(xp, g, x, y, axis, correction, keepdims):
     y = _or_infinity(xp, _expanded(xp, y, x.shape, axis, keepdims))
-    g = _expanded(xp, g, x.shape, axis, keepdims) / (_count(x.shape, axis) - correction)
+    g = _expanded(xp, g, x.shape, axis, keepdims)
+    if _count(x.shape, axis) <= correction:
+        return xp.broadcast_to(xp.zeros_like(g), x.shape)
+    g = g / _left(x.shape, axis, correction)
     return g * ((x - xp.mean(x, axis=axis, keepdims=True)) / y)
 
 
 @primitive(_std_rule, conjugates=True)
 def std(xp, x, axis=None, correction=0.0, keepdims=False):
-    """Square root of `var`. Where all elements are equal its gradient is 0."""
-    return xp.sqrt(xp.var(x, axis=axis, correction=correction, keepdims=keepdims))
+    """Square root of `var`. Where all elements are equal, or too few, its gradient is 0."""
+    return xp.sqrt(_var(xp, x, axis, correction, keepdims))
 
 
 def _extreme_rule(xp, g, x, y, axis, keepdims):
@@ -141,42 +160,56 @@ def _prod_rule(xp, g, x, axis, keepdims):
 
 
 @primitive(_prod_rule)
-def prod(xp, x, axis=None, keepdims=False):
-    """Product over ``axis``. The gradient is right also where elements are 0."""
-    return xp.prod(x, axis=axis, keepdims=keepdims)
+def _prod(xp, x, axis, keepdims, dtype):
+    """Product over ``axis`` of what is of ``dtype`` already."""
+    return xp.prod(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
-def _cumulative_sum_rule(xp, g, x_shape, axis, include_initial):
+def prod(x, axis=None, keepdims=False, dtype=None):
+    """Product over ``axis``; an empty one is 1. The gradient is right also where elements are 0.
+
+    ``x`` is brought to ``dtype`` first, if one is given.
+    """
+    return _prod(x if dtype is None else astype(x, dtype), axis, keepdims, dtype)
+
+
+ops["prod"] = prod
+
+
+def _cumulative_sum_rule(xp, g, x_shape, x_dtype, axis, include_initial, dtype):
     axis = 0 if axis is None else axis % len(x_shape)
     if include_initial:
         g = g[(*(slice(None),) * axis, slice(1, None), ...)]
-    return xp.flip(xp.cumulative_sum(xp.flip(g, axis=axis), axis=axis), axis=axis)
+    g = xp.flip(xp.cumulative_sum(xp.flip(g, axis=axis), axis=axis), axis=axis)
+    return g if dtype is None else xp.cast(g, x_dtype)
 
 
 @primitive(_cumulative_sum_rule)
-def cumulative_sum(xp, x, axis=None, include_initial=False):
+def cumulative_sum(xp, x, axis=None, include_initial=False, dtype=None):
     """Sums of the first 1, 2, ... elements along ``axis``; ``include_initial``: 0 comes first."""
     if x.ndim == 0:
         msg = "cumulative_sum: expected an array of at least one dimension, got rank 0"
         raise ValueError(msg)
-    return xp.cumulative_sum(x, axis=axis, include_initial=include_initial)
+    return xp.cumulative_sum(x, axis=axis, dtype=dtype, include_initial=include_initial)
 
 
 @constant
-def _cumulative_prod(xp, x, axis=None, include_initial=False):
+def _cumulative_prod(xp, x, axis, include_initial, dtype):
     """The library's own cumulative product."""
-    return xp.cumulative_prod(x, axis=axis, include_initial=include_initial)
+    return xp.cumulative_prod(x, axis=axis, dtype=dtype, include_initial=include_initial)
 
 
-def cumulative_prod(x, axis=None, include_initial=False):
+def cumulative_prod(x, axis=None, include_initial=False, dtype=None):
     """Products of the first 1, 2, ... elements along ``axis``; with ``include_initial`` 1 first.
 
     While it is recorded it is a tree of products, so that its gradient is right where elements
-    are 0 (Hillis and Steele, Data parallel algorithms, 1986).
+    are 0 (Hillis and Steele, Data parallel algorithms, 1986). ``x`` is brought to ``dtype`` first,
+    if one is given.
     """
+    x = x if dtype is None else astype(x, dtype)
     recorded = isinstance(x, Variable) and x.requires_grad and recording() and x.ndim > 0
     if not recorded or not backend_of(x.data).is_inexact(x.dtype):
-        return _cumulative_prod(x, axis=axis, include_initial=include_initial)
+        return _cumulative_prod(x, axis=axis, include_initial=include_initial, dtype=dtype)
     if axis is None and x.ndim != 1:
         msg = f"cumulative_prod: axis is needed for an array of {x.ndim} dimensions"
         raise ValueError(msg)
@@ -188,12 +221,49 @@ def cumulative_prod(x, axis=None, include_initial=False):
         shift *= 2
     if include_initial:
         if not n:
-            return _cumulative_prod(x, axis, include_initial)
+            return _cumulative_prod(x, axis=axis, include_initial=True, dtype=dtype)
         y = concat([ones_like(y[(*lead, slice(0, 1))]), y], axis=axis)
     return y
 
 
 ops["cumulative_prod"] = cumulative_prod
+
+
+def diff(x, *, axis=-1, n=1, prepend=None, append=None):
+    """Differences of neighbours along ``axis``, ``x[i + 1] - x[i]``.
+
+    Args:
+        x: An array.
+        axis: The dimension along which neighbours are.
+        n: How many times: differences of differences, and so on.
+        prepend: An array that goes before ``x`` along ``axis``.
+        append: An array that goes behind it.
+
+    Raises:
+        ValueError: ``n`` is below 0.
+
+    Example:
+        >>> import numpy as np
+        >>> diff(np.array([1.0, 4.0, 9.0, 16.0]), n=2)
+        variable([2. 2.])
+    """
+    x = as_variable(x)
+    (axis,) = normalized_axes(axis, x.ndim, "diff")
+    if n < 0:
+        msg = f"diff: expected a number of times not below 0, got {n}"
+        raise ValueError(msg)
+    parts = [part for part in (prepend, x, append) if part is not None]
+    if len(parts) > 1:
+        x = concat(parts, axis=axis)
+    lead = (slice(None),) * axis
+    for _ in range(n):
+        if not x.shape[axis]:
+            break
+        x = x[(*lead, slice(1, None))] - x[(*lead, slice(None, -1))]
+    return x
+
+
+ops["diff"] = diff
 
 
 def _bounded(xp, y):
@@ -293,7 +363,7 @@ def vector_norm(x, axis=None, keepdims=False, ord=2):
     Order 0 counts elements that are not 0 (a constant); infinity is the largest absolute value.
     """
     if ord == 0:
-        return _nonzeros(x, axis, keepdims)
+        return _nonzeros(x, axis=axis, keepdims=keepdims)
     return _vector_norm(as_variable(x), axis, keepdims, ord)
 
 

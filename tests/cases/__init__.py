@@ -4,7 +4,7 @@ Floating and complex arrays among the operands are differentiated; numbers, inte
 are constants. Each case has a reference in NumPy for its values.
 """
 
-from . import fft, functions, linalg, special
+from . import fft, functions, linalg, special, standard
 from .case import CASES, Case, covered, given, is_inexact, outputs, worth_compiling
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
     "is_inexact",
     "outputs",
 ]
-__all__ += ["linalg", "special", "worth_compiling"]
+__all__ += ["linalg", "special", "standard", "worth_compiling"]
 
 FIRST = list({c.name: c for c in reversed(CASES)}.values())
 """The first case of each function."""

@@ -93,6 +93,7 @@ _ONE: dict[str, tuple[Any, Any]] = {
     "atanh": (lambda *s: between(-0.8, 0.8, *s), np.arctanh),
     "erf": (real, _erf),
     "conj": (real, np.conj),
+    "copy": (real, np.copy),
     "real": (real, np.real),
     "imag": (real, np.imag),
     "relu": (real, lambda x: np.maximum(x, 0)),
@@ -370,7 +371,29 @@ _KEYS: dict[str, tuple[tuple[int, ...], Any, dict[str, str]]] = {
     "mask-integer": ((3, 2), (np.array([True, False, True]), 1), NO_MIXED),
     "mask-array": ((3, 3), (np.array([True, False, True]), np.array([1, 1])), NO_MIXED),
 }
+
+
+def _assigned(x: Any, key: Any, value: Any) -> Any:
+    x = np.array(x)
+    x[key] = value
+    return x
+
+
+case("set_item", "number", (real(3, 2), (slice(None), 1), 5.0), _assigned)
+case("set_item", "broadcast", (real(3, 4), (slice(1, None), slice(2)), real(2)), _assigned)
+case("set_item", "broadcast-lead", (real(3, 4), 1, real(1, 1, 4)), _assigned)
+case("set_item", "constant", (whole(3), 0, whole()), _assigned, constant=True)
+case("set_item", "complex", (plane(3), slice(1, None), plane(2)), _assigned)
+case("set_item", "real-into-complex", (plane(3), slice(1, None), real(2)), _assigned)
 for _label, (_shape, _key, _missing) in _KEYS.items():
+    case(
+        "set_item",
+        _label,
+        (real(*_shape), _key, real(*np.empty(_shape)[_key].shape)),
+        _assigned,
+        missing=_missing | ({} if is_basic(_key) else {"dask": "no assignment to such places"}),
+        covers=("_set_item",),
+    )
     case(
         "get_item",
         _label,

@@ -1,0 +1,175 @@
+"""Assignment to Variables that may share memory, as ``x[key] = v`` and ``x += v`` do.
+
+Arrays that the graph has saved may not change, so an assignment makes a new array and a new node,
+and lets the Variable point there. What shares memory in the array library then has to follow:
+a view remembers its base and how it was made from it, a base remembers its views. What is assigned
+to a view goes down to the base, and from there up again to all its views.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from .backends import backend_of, is_basic
+from .config import enable_backprop, recording
+from .core import Leaf, Output, Variable, _handle
+
+__all__ = ["alone", "replace", "root", "view", "viewed", "wanted"]
+
+_undo: dict[Any, Callable[..., Any]] = {}
+_GONE: Any = ref(_handle(None, None))  # what a node knows of a Variable that has left it
+
+
+def view(undo: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Decorate a function whose result may share the memory of its operand.
+
+    Args:
+        undo: ``undo(base, value, *args)`` is what the base becomes if the view of it that ``args``
+            made becomes ``value``.
+
+    Example:
+        >>> import numpy as np
+        >>> from dezero import functions as F
+        >>> x = Variable(np.zeros(3), requires_grad=False)
+        >>> y = F.flip(x)
+        >>> y += np.array([1.0, 2.0, 3.0])
+        >>> x
+        variable([3. 2. 1.])
+    """
+
+    def decorate(function: Any) -> Any:
+        _undo[function] = undo
+
+        @functools.wraps(function)
+        def viewing(x: Any, *args: Any, **kwargs: Any) -> Any:
+            y = function(x, *args, **kwargs)
+            if isinstance(x, Variable):
+                viewed(y, x, function, *args, **kwargs)
+            return y
+
+        return viewing
+
+    return decorate
+
+
+def viewed(y: Variable, x: Variable, function: Any, *args: Any, **kwargs: Any) -> None:
+    """Remember that ``y`` is ``function(x, *args, **kwargs)`` and may share memory with ``x``.
+
+    A view holds its base, as its array does; but not a leaf, whose gradient may lead back to it.
+    """
+    raw = y._data
+    if raw.__class__ is np.ndarray:
+        if raw.base is None:
+            return
+    elif isinstance(raw, np.generic):
+        return
+    y._base = (ref(x) if x._node.__class__ is Leaf else x, function, args, kwargs)
+    try:
+        views = x._views
+    except AttributeError:
+        views = x._views = set()
+    views.add(ref(y, views.discard))
+
+
+def _base(x: Variable) -> tuple[Any, ...] | None:
+    """The living base whose memory ``x`` shares, and how ``x`` is made from it."""
+    link = getattr(x, "_base", None)
+    if link is None:
+        return None
+    base = link[0]() if link[0].__class__ is ref else link[0]
+    return (base, *link[1:]) if base is not None and _shares(x, base._data, *link[1:]) else None
+
+
+def _shares(x: Variable, memory: Any, function: Any, args: Any, kwargs: Any) -> bool:
+    """Whether ``x``, a view by its function, lies in ``memory``."""
+    return (function.__name__ != "_get_item" or is_basic(args[0])) and backend_of(memory).shares(
+        x._data, memory
+    )
+
+
+def root(x: Variable) -> Variable:
+    """The Variable at the bottom of ``x``'s bases: ``x`` itself if it is no view."""
+    while (link := _base(x)) is not None:
+        x = link[0]
+    return x
+
+
+def wanted(x: Variable) -> bool:
+    """Whether a gradient of ``x`` is wanted: it is recorded and of a floating or complex dtype."""
+    return x._node is not None and backend_of(x._data).is_inexact(x.dtype)
+
+
+def replace(x: Variable, new: Variable) -> None:
+    """Let ``x`` become ``new``, a fresh result of its shape and dtype, with what shares memory."""
+    link = _base(x)
+    if link is not None:
+        base, function, args, kwargs = link
+        replace(base, _undo[function](base, new, *args, **kwargs))
+        return
+    followers = _views(x)
+    constant = x._node is None
+    _point(x, new)
+    _refresh(x, followers, constant)
+
+
+def _views(x: Variable) -> list[Variable]:
+    """The living views of ``x``, or of the array that it had so far."""
+    views = [link() for link in list(getattr(x, "_views", ()))]
+    return [y for y in views if y is not None and _shares(y, x._data, *y._base[1:])]
+
+
+def _refresh(x: Variable, views: list[Variable], constant: bool) -> None:
+    """Make ``views`` anew from ``x``; ``constant``: ``x`` was one before."""
+    for y in views:
+        followers = _views(y)
+        was_constant = y._node is None
+        _, function, args, kwargs = y._base
+        # A view that was made a constant of a recorded base, under no_grad, stays one.
+        token = enable_backprop.set(not was_constant or (constant and recording()))
+        try:
+            _point(y, function(x, *args, **kwargs))
+        finally:
+            enable_backprop.reset(token)
+        _refresh(y, followers, was_constant)
+
+
+def _point(x: Variable, new: Variable) -> None:
+    """Let the handle ``x`` stand where ``new`` does; a leaf stays one, with new data."""
+    old, node = x._node, new._node
+    x._data = new._data
+    if old.__class__ is Leaf:
+        return
+    _set_out(old, _GONE)
+    x._node = node
+    _set_out(node, ref(x))
+
+
+def _set_out(node: Any, out: Any) -> None:
+    if node is not None:
+        node._out = out
+    if node.__class__ is Output and node.function is not None:
+        outs = node.function._out
+        outs[node.index] = (out, *outs[node.index][1:])
+
+
+def _count(x: Variable) -> int:
+    return sys.getrefcount(x._data)
+
+
+# What an array counts that one Variable alone holds: it differs between versions of Python.
+_ALONE = _count(_handle(np.empty(1), None))
+
+
+def alone(x: Variable) -> bool:
+    """Whether nothing but ``x`` holds its array, a NumPy array: no graph, no view, no user."""
+    data = x._data
+    if data.__class__ is not np.ndarray or data.base is not None or not data.flags.writeable:
+        return False
+    del data
+    return _count(x) <= _ALONE
