@@ -52,7 +52,7 @@ class Variable:
     """
 
     # The last two are set by views.py only, where a Variable shares memory with another.
-    __slots__ = ("__weakref__", "_data", "_kind", "_node", "grad", "name", "_base", "_views")
+    __slots__ = ("__weakref__", "_base", "_data", "_kind", "_node", "_views", "grad", "name")
     __array_priority__ = 200
     __hash__ = object.__hash__
     _data: Array

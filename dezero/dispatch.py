@@ -25,8 +25,8 @@ ops: dict[str, Callable[..., Any]] = {}
 def registered(name: str, module: str, function: Callable[..., Any]) -> None:
     """Let rules find a function of dezero's."""
     if module.startswith("dezero."):
-        chapter = module.rpartition(".")[2]
-        ops[f"{chapter}.{name}" if chapter in EXTENSIONS else name] = function
+        chapter = next((part for part in module.split(".") if part in EXTENSIONS), "")
+        ops[f"{chapter}.{name}" if chapter else name] = function
 
 
 class Recorded:

@@ -7,7 +7,7 @@ namespace's library (constants), or speaks of dtypes and devices.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from . import functions
@@ -19,6 +19,8 @@ from .functions.elementwise import copy as copied
 from .functions.manipulation import broadcast_to, stack
 
 __all__ = ["Extension", "Info", "Namespace", "adopt", "namespace"]
+__all__ += ["arange", "asarray", "can_cast", "empty", "eye", "fftfreq", "finfo", "from_dlpack"]
+__all__ += ["full", "iinfo", "isdtype", "linspace", "ones", "result_type", "rfftfreq", "zeros"]
 
 VERSION = "2025.12"
 _VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", VERSION)
@@ -112,6 +114,7 @@ def asarray(
         with a gradient is in it.
 
     Raises:
+        TypeError: ``obj`` holds something else than numbers and booleans.
         ValueError: ``copy=False`` cannot be kept.
 
     Example:
@@ -133,20 +136,26 @@ def asarray(
             msg = "asarray: copy=False, but another dtype or device needs a copy"
             raise ValueError(msg)
         return copied(obj) if copy and result is obj else result
-    if isinstance(obj, (list, tuple)) and _holds_variables(obj):
+    if isinstance(obj, (list, tuple)) and next(_variables(obj), None) is not None:
         if copy is False:
             msg = "asarray: copy=False, but a sequence of arrays needs a copy"
             raise ValueError(msg)
+        if device is None:
+            device = next(_variables(obj)).device
         parts = [asarray(xp, part, device=device) for part in obj]
         common = dtype or xp.result_type(*(part._data for part in parts))
         return stack([asarray(xp, part, dtype=common) for part in parts])
-    return _handle(xp.asarray(obj, dtype=dtype, device=device, copy=copy), None)
+    made = xp.asarray(obj, dtype=dtype, device=device, copy=copy)
+    return Variable(made, requires_grad=False)
 
 
-def _holds_variables(obj: Any) -> bool:
+def _variables(obj: Any) -> Iterator[Variable]:
+    """The Variables in nested sequences."""
     if isinstance(obj, (list, tuple)):
-        return any(_holds_variables(part) for part in obj)
-    return isinstance(obj, Variable)
+        for part in obj:
+            yield from _variables(part)
+    elif isinstance(obj, Variable):
+        yield obj
 
 
 def empty(xp: Backend, shape: Any, *, dtype: Any = None, device: Any = None) -> Variable:
@@ -174,9 +183,15 @@ def from_dlpack(
     """The array of another library, by the DLPack protocol. A constant.
 
     A Variable is taken as by `asarray`: its gradient is not lost.
+
+    Raises:
+        TypeError: ``x`` does not follow the protocol.
     """
     if isinstance(x, Variable):
         return asarray(xp, x, device=device, copy=copy)
+    if not hasattr(x, "__dlpack__"):
+        msg = f"from_dlpack: {type(x)} has no method __dlpack__"
+        raise TypeError(msg)
     options = {"device": device, "copy": copy}
     given = {name: value for name, value in options.items() if value is not None}
     return _handle(xp.from_dlpack(x, **given), None)

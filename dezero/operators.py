@@ -10,8 +10,8 @@ from . import functions as F
 from .backends import backend_of, move
 from .config import recording
 from .core import Leaf, Variable
-from .dispatch import ops
 from .namespace import namespace
+from .protocols import array_function, array_ufunc, host, refuse
 from .views import alone, replace, root, wanted
 
 __all__ = ["setup_variable"]
@@ -77,7 +77,7 @@ def _in_place(name: str, function: Any) -> Any:
     """The method for ``x += y`` and the like: ``x`` stays the same Variable, with a new value."""
 
     def method(self: Variable, other: Any) -> Variable:
-        if wanted(bottom := root(self)) and isinstance(bottom._node, Leaf):
+        if wanted(bottom := root(self)) and bottom._node.__class__ is Leaf:
             return function(self, other)
         new = function(self, other)
         if new.shape != self.shape:
@@ -122,7 +122,7 @@ def _set_item(self: Variable, key: Any, value: Any) -> None:
         TypeError: The value's gradient would be lost, or its dtype does not fit.
     """
     bottom = root(self)
-    if wanted(bottom) and isinstance(bottom._node, Leaf):
+    if wanted(bottom) and bottom._node.__class__ is Leaf:
         if recording():
             msg = (
                 "assignment to a leaf whose gradient is wanted, or to a view of one. "
@@ -131,7 +131,7 @@ def _set_item(self: Variable, key: Any, value: Any) -> None:
             raise RuntimeError(msg)
     else:
         _check_recording("assignment", self)
-    _, value, key = F.indexing.settled(self, key, value)
+    _, value, key = F.indexing._settled(self, key, value)
     recorded = self._node is not None or (isinstance(value, Variable) and value._node is not None)
     if not recorded and alone(self):  # such as an array that is filled in a loop
         data = value._data if isinstance(value, Variable) else value
@@ -230,33 +230,14 @@ def _flatten(self: Variable) -> Variable:
     return F.reshape(self, (-1,))
 
 
-def _host(self: Variable, what: str) -> np.ndarray:
-    """The values on the host, unless that would lose a gradient without a word."""
-    _refuse(self, what)
-    return backend_of(self._data).to_numpy(self.data)
-
-
-def _refuse(self: Variable, what: str) -> None:
-    """Raise where ``what`` would lose a gradient."""
-    if self._data is None:
-        msg = f"{what}: the Variable holds no array"
-        raise TypeError(msg)
-    if wanted(self):
-        msg = (
-            f"{what} would lose the gradient of a Variable with requires_grad=True. "
-            "Take .data, or .detach() first"
-        )
-        raise TypeError(msg)
-
-
 def _array(self: Variable, dtype: Any = None, copy: Any = None) -> np.ndarray:
-    return np.array(_host(self, "conversion to a NumPy array"), dtype=dtype, copy=copy)
+    return np.array(host(self, "conversion to a NumPy array"), dtype=dtype, copy=copy)
 
 
 def _number(kind: type) -> Any:
     def convert(self: Variable) -> Any:
         # int() loses no gradient: that of a step function is 0.
-        value = _host(self.detach() if kind is int else self, f"{kind.__name__}()")
+        value = host(self.detach() if kind is int else self, f"{kind.__name__}()")
         if value.size != 1:
             msg = f"{kind.__name__}() needs one element, got shape {value.shape}"
             raise TypeError(msg)
@@ -273,7 +254,7 @@ def _bool(self: Variable) -> bool:
 
 
 def _index(self: Variable) -> int:
-    value = _host(self, "an index")
+    value = host(self, "an index")
     if value.ndim or value.dtype.kind not in "iu":
         msg = f"only an integer of rank 0 is an index, got {value.dtype} of shape {value.shape}"
         raise TypeError(msg)
@@ -285,10 +266,19 @@ def _item(self: Variable) -> Any:
     return backend_of(self._data).to_numpy(self.data).item()
 
 
-def _dlpack(self: Variable, **options: Any) -> Any:
+def _dlpack(
+    self: Variable,
+    *,
+    stream: Any = None,
+    max_version: Any = None,
+    dl_device: Any = None,
+    copy: bool | None = None,
+) -> Any:
     """The array as a DLPack capsule, unless that would lose a gradient without a word."""
-    _refuse(self, "__dlpack__")
-    return self.data.__dlpack__(**options)
+    refuse(self, "__dlpack__")
+    options = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+    given = {name: value for name, value in options.items() if value is not None}
+    return self.data.__dlpack__(**given)
 
 
 def _dlpack_device(self: Variable) -> Any:
@@ -333,54 +323,6 @@ def _namespace(self: Variable, *, api_version: str | None = None) -> Any:
     return namespace(self, api_version)
 
 
-_UFUNCS = {
-    "absolute": "abs",
-    "arccos": "acos",
-    "arccosh": "acosh",
-    "arcsin": "asin",
-    "arcsinh": "asinh",
-    "arctan": "atan",
-    "arctan2": "atan2",
-    "arctanh": "atanh",
-    "bitwise_or": "bitwise_or",
-    "conjugate": "conj",
-    "invert": "bitwise_invert",
-    "left_shift": "bitwise_left_shift",
-    "power": "pow",
-    "right_shift": "bitwise_right_shift",
-    "rint": "round",
-    "true_divide": "divide",
-}
-
-
-def _array_ufunc(self: Variable, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-    """``np.sin(v)`` and ``array * v`` are this package's functions."""
-    name = ufunc.__name__
-    function = ops.get(_UFUNCS.get(name, name)) or ops.get("special." + name)
-    if method != "__call__" or kwargs or function is None:
-        how = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-        msg = f"np.{how} of a Variable is not differentiable here; use dezero.functions, or .data"
-        raise TypeError(msg)
-    return function(*inputs)
-
-
-def _on_host(x: Any, what: str) -> Any:
-    if isinstance(x, Variable):
-        return _host(x, what)
-    if isinstance(x, (list, tuple)):
-        return type(x)([_on_host(part, what) for part in x])
-    return x
-
-
-def _array_function(self: Variable, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-    """NumPy's other functions take the values of constants and refuse to lose a gradient."""
-    if function in (np.shape, np.ndim, np.size) and len(args) == 1 and not kwargs:
-        return getattr(self, function.__name__)
-    what = f"np.{function.__name__} (dezero.functions may have one that is differentiable)"
-    kwargs = {name: _on_host(value, what) for name, value in kwargs.items()}
-    return function(*_on_host(args, what), **kwargs)
-
-
 def setup_variable() -> None:
     """Attach the operators and methods to Variable. Importing dezero does it."""
     for name, function in _BINARY.items():
@@ -413,13 +355,16 @@ def setup_variable() -> None:
         "__bool__": _bool,
         "__index__": _index,
         "__array__": _array,
-        "__array_function__": _array_function,
-        "__array_ufunc__": _array_ufunc,
+        "__array_function__": array_function,
+        "__array_ufunc__": array_ufunc,
         "__array_namespace__": _namespace,
         "item": _item,
         "reshape": _reshape,
         "transpose": _transpose,
         "flatten": _flatten,
+        "ravel": _flatten,
+        "take": F.take,
+        "clip": F.clip,
         "T": property(F.transpose, doc="The dimensions reversed."),
         "mT": property(F.matrix_transpose, doc="The last two dimensions exchanged."),
         "real": property(F.real, doc="The real part."),

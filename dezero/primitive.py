@@ -169,7 +169,7 @@ def _made(
     }  # fmt: skip
     globals_: dict[str, Any] = pulls | {"_" + key: value for key, value in recorder.items()}
     globals_["__name__"] = formula.__module__
-    writer = Writer(formula, rules, broadcasts, gate, own, numpy_backend.repaired)
+    writer = Writer(formula, rules, broadcasts, gate, own)
     function: Any = types.FunctionType(_stub.__code__, globals_, name)
 
     def write() -> Any:

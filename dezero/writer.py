@@ -12,6 +12,8 @@ from collections.abc import Callable
 from opcode import opmap
 from typing import Any
 
+from .backends import numpy_backend
+
 __all__ = ["Writer", "argument_names", "defaults", "expression", "signature"]
 
 _Rule = Callable[..., Any] | None
@@ -112,13 +114,7 @@ class Writer:
     """The source of one primitive's recorder and pulls."""
 
     def __init__(
-        self,
-        formula: Any,
-        rules: tuple[_Rule, ...],
-        broadcasts: bool,
-        gate: bool,
-        own: bool,
-        repaired: frozenset[str],
+        self, formula: Any, rules: tuple[_Rule, ...], broadcasts: bool, gate: bool, own: bool
     ) -> None:
         code = formula.__code__
         count = code.co_argcount + code.co_kwonlyargcount
@@ -150,7 +146,7 @@ class Writer:
         asked = dict.fromkeys(n for names in self.needs for n in names[1:] if n != "g")
         self.saved = tuple(asked)
         self.checks, self.gate = not own, gate
-        self.careful = own and self.name in repaired
+        self.careful = own and self.name in numpy_backend.repaired
         # How many operands pass on their shape and dtype if these are known to be the same.
         self.kinds = len(rules) if own and broadcasts and not gate and len(rules) < 3 else 0
         self.fits = [rule is not None and (not own or len(rules) > 1) for rule in rules]
@@ -199,7 +195,8 @@ class Writer:
         w += [" if _xp is None:", "  _xp = _default"]
         w += [f"  {operands[0]} = _number('{name}', '{operands[0]}', {operands[0]})"]
         if self.careful:
-            w += [f" if _k_{operands[0]} is None and _xp is _default: _xp = _xp.careful({everything})"]
+            o = everything
+            w += [f" if _k_{o} is None and _xp is _default: _xp = _xp.careful({o})"]
         w += [" try:", f"  _y = {self.call}", " except _Exception as _error:"]
         w += [f"  raise _explained(_error, '{name}', ({everything},)) from None"]
         for p in self.rest if self.checks else ():
@@ -242,7 +239,9 @@ class Writer:
         w += ["  _xp, _arrays = _default, True", " else:"]
         w += ["  try:", f"   _xp = _by_type[{a}.__class__]", f"   _xb = _by_type[{b}.__class__]"]
         w += ["  except _KeyError:", f"   _xp, _xb = _resolve('{self.name}', {everything})"]
-        w += ["  _arrays = _xp is _xb", "  if not _arrays:", "   if _xp is None: _xp = _xb"]
+        w += ["  _arrays = _xp is _xb", "  if not _arrays:", "   if _xp is None:", "    _xp = _xb"]
+        # Python's complex takes np.float64 for a float of its own, and gives no array.
+        w += [f"    if _complex is {a}.__class__ and _xp is _default: {b} = _xp.asarray({b})"]
         return [*w, f"   elif _xb is not None: raise _mixed('{self.name}', {everything})"]
 
     def _keep(self, edges: list[str]) -> list[str]:
@@ -331,15 +330,8 @@ class Writer:
                 w += self._one(o, names, fits, general, gate, several)
         return "\n".join([*w, " return complex_now" if gate and not general else ""])
 
-    def _one(
-        self,
-        o: str,
-        names: tuple[str, ...],
-        fits: bool,
-        general: bool,
-        gate: bool,
-        several: bool,
-    ) -> list[str]:
+    def _one(self, o: str, names: tuple[str, ...], *flags: bool) -> list[str]:
+        fits, general, gate, several = flags
         wanted = f" and (wanted is None or e_{o} in wanted)" if general else ""
         w = [f" e_{o} = self.e_{o}", f" if e_{o} is not None{wanted}:"]
         for n in names[1:]:

@@ -44,6 +44,16 @@ CHECKS: dict[str, list[tuple[Any, ...]]] = {
         (_drawn(3), np.array([1, 1, 0], dtype=np.uint8)),
         (_drawn(2, 3), _mask),
     ],
+    "set_item": [
+        (_drawn(3, 4), 1, _drawn(4)),
+        (_drawn(3, 4), (slice(None), 1), 2.0),
+        (_drawn(4, 2), slice(None, None, -2), _drawn(2, 2)),
+        (_drawn(5), _repeated, _drawn(4)),
+        (_drawn(5), _repeated, 3.0),
+        (_drawn(2, 3), _mask, 1.0),
+    ],
+    "last": [(np.array([3, 0, 3, 1]), 5)],
+    "sum_to": [(_drawn(2, 3, 4), (3, 1)), (_drawn(2, 3), (2, 3))],
     "scatter_add": [
         (_drawn(4), 1, (3, 4)),
         (_drawn(2, 4), slice(None, None, -2), (4, 4)),
@@ -94,15 +104,19 @@ CHECKS: dict[str, list[tuple[Any, ...]]] = {
     "count_nonzero": [(_mask,), (_mask * 1, {"axis": ()}), (_drawn(2, 3), {"axis": 0})],
     "take": [(_drawn(4, 2), _repeated, {"axis": 0}), (_drawn(3), _repeated - 1, {"axis": -1})],
     "take_along_axis": [(_drawn(2, 4), _along, {"axis": 1})],
+    "tril": [(_drawn(3, 3),), (_drawn(2, 3, 4), {"k": 1}), (1j * _drawn(4, 3), {"k": -1})],
+    "triu": [(_drawn(3, 3),), (_drawn(2, 3, 4), {"k": 1}), (1j * _drawn(4, 3), {"k": -1})],
 }
 # Protocol with tests of its own, below or in other files.
 ELSEWHERE = {
-    "add_into", "astype", "check_labels", "copy", "device", "devices", "from_numpy", "is_complex",
-    "is_inexact", "owned", "to_device", "to_numpy", "why_unavailable",
+    "add_into", "astype", "careful", "check_labels", "copy", "device", "devices",
+    "floor_divide", "from_numpy", "holds", "is_complex", "is_inexact", "owned", "put", "shares",
+    "special", "special_function", "to_device", "to_numpy", "why_unavailable",
 }  # fmt: skip
 # What a backend refuses.
 REFUSED = {
     ("dask", "scatter_add"): "arrays or masks",
+    ("dask", "set_item"): "arrays or masks",
     ("dask", "get_item"): "one array at a time",
     ("dask", "put_along_axis_add"): "take_along_axis",
     ("dask", "take_along_axis"): "take_along_axis",
@@ -356,7 +370,11 @@ def test_registered_backend_serves_its_type(registry):
             backends.register(*bad)
 
 
-@pytest.mark.parametrize("name", [c.id for c in FIRST if c.name not in ("astype", "repeat")])
+# Special functions are those of libraries that have them.
+_ANYWHERE = [c for c in FIRST if c.name not in ("astype", "repeat") and "special." not in c.name]
+
+
+@pytest.mark.parametrize("name", [c.id for c in _ANYWHERE])
 def test_library_that_was_never_registered(name):
     """A conforming library works through the base class: values and gradients."""
     case, strict = BY_ID[name], lane_of("strict")

@@ -6,6 +6,7 @@ It has the names of the standard and no others, and does not know its arrays' ba
 from __future__ import annotations
 
 import sys
+import types
 from typing import Any
 
 import array_api_strict as strict
@@ -72,6 +73,8 @@ def covered(x: Any) -> Any:
     """``x`` with this library's arrays in place of the inner ones."""
     if isinstance(x, type(strict.empty(0))):
         return ThinArray(x)
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return type(x)(*map(covered, x))
     return type(x)(map(covered, x)) if type(x) in (tuple, list) else x
 
 
@@ -92,10 +95,14 @@ for _name in _OPERATORS.split():
     setattr(ThinArray, f"__{_name}__", _operator(f"__{_name}__"))
 
 
-def __getattr__(name: str) -> Any:
+def _name(space: Any, name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    value = getattr(strict, name)
+    value = getattr(space, name)
+    if name in ("linalg", "fft"):
+        return types.SimpleNamespace(
+            **{key: _name(value, key) for key in dir(value) if key[0] != "_"}
+        )
     if not callable(value) or isinstance(value, type) or name == "isdtype":
         return value
 
@@ -104,3 +111,7 @@ def __getattr__(name: str) -> Any:
         return covered(value(*map(bare, operands), **words))
 
     return function
+
+
+def __getattr__(name: str) -> Any:
+    return _name(strict, name)

@@ -273,8 +273,10 @@ class Backend:
         """``x`` with ``values`` at the basic ``key``, written into ``x`` where the library can."""
         parts = key if isinstance(key, tuple) else (key,)
         if any(part is None for part in parts):  # the standard knows None when reading only
+            shape = self.get_item(x, key).shape
             key = tuple(part for part in parts if part is not None)
             if not isinstance(values, (bool, int, float, complex)):
+                values = self.broadcast_to(values, shape)
                 values = self.reshape(values, self.get_item(x, key).shape)
         x[complete(key, x.ndim)] = values
         return x

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import Backend
+from .base import Backend, is_basic, is_integer
 
 __all__ = ["JAXBackend"]
 
@@ -55,6 +55,7 @@ class JAXBackend(Backend):
         return table[key]
 
     def get_item(self, x: Any, key: Any) -> Any:
+        _check_bounds(key, x.shape)
         return x[key]
 
     def scatter_add(self, g: Any, key: Any, shape: tuple[int, ...]) -> Any:
@@ -67,6 +68,7 @@ class JAXBackend(Backend):
         parts = key if isinstance(key, tuple) else (key,)
         if any(isinstance(part, self.jax.Array) and part.dtype != bool for part in parts):
             return super().set_item(x, key, value)  # JAX leaves open which value stays
+        _check_bounds(key, x.shape)
         return x.at[key].set(value)
 
     def last(self, positions: Any, n: int) -> Any:
@@ -88,3 +90,20 @@ class JAXBackend(Backend):
 
     def pad(self, x: Any, widths: Any, value: float = 0.0) -> Any:
         return self.namespace.pad(x, widths, constant_values=value)
+
+
+def _check_bounds(key: Any, shape: tuple[int, ...]) -> None:
+    """Raise for integers outside of the array: JAX takes the nearest element without a word."""
+    parts = key if isinstance(key, tuple) else (key,)
+    if not is_basic(key):
+        return
+    used = sum(part is not None and part is not Ellipsis for part in parts)
+    axis = 0
+    for part in parts:
+        if part is Ellipsis:
+            axis += len(shape) - used
+        elif part is not None:
+            if is_integer(part) and axis < len(shape) and not -shape[axis] <= part < shape[axis]:
+                msg = f"index {part} is out of bounds for axis {axis} with size {shape[axis]}"
+                raise IndexError(msg)
+            axis += 1

@@ -56,8 +56,9 @@ class NumPyBackend(HostBackend):
 
     def __init__(self) -> None:
         super().__init__(_Compat(), "numpy")
+        own = NumPyBackend.__dict__.keys() | type(self).__dict__.keys()
         for name in _NATIVE.split():
-            if hasattr(np, name) and name not in NumPyBackend.__dict__:
+            if hasattr(np, name) and name not in own:
                 setattr(self, name, getattr(np, name))
 
     def to_numpy(self, x: Any) -> np.ndarray:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .base import Backend
+from typing import Any
 
 __all__ = ["MADE", "OUTPUTS", "Special"]
 
 Array = Any
+Backend = Any  # of base.py, which imports this module
 
 OUTPUTS = {"airy": 4, "fresnel": 2, "shichi": 2, "sici": 2}
 """Functions with more than one output, and how many."""
@@ -31,8 +29,9 @@ _ORDERS = {
 class Special:
     """Raw special functions by the names of ``scipy.special``, over one backend.
 
-    Operands are arrays and Python numbers. The result has the floating dtype of the arrays, so
-    that float32 stays float32 beside numbers and integers.
+    Operands are arrays and Python numbers. The result has the dtype that the library promotes the
+    arrays to, so that float32 stays float32 beside numbers. Integer arrays beside floating ones
+    count where the library lets them: float32 with int64 gives float64 in NumPy, float32 in others.
 
     Args:
         backend: The backend of the arrays.
@@ -54,17 +53,20 @@ class Special:
         if name.startswith("__"):
             raise AttributeError(name)
         made = MADE.get(name)
+        function: Any
         try:
-            native = None if name.startswith("_") else self._xp.special_function(name)
+            function = None if name.startswith("_") else self._xp.special_function(name)
         except ImportError:
             if made is None:
                 raise
-            native = None
-        if native is None and made is None:
-            msg = f"{self._xp.name} has no {name}: it is not among its special functions"
-            raise NotImplementedError(msg)
-        function = native or functools.partial(made, self._xp)
-        function = self._same_dtype(name, function, native is None)
+            function = None
+        native = function is not None
+        if function is None:
+            if made is None:
+                msg = f"{self._xp.name} has no {name}: it is not among its special functions"
+                raise NotImplementedError(msg)
+            function = functools.partial(made, self._xp)
+        function = self._same_dtype(name, function, not native)
         setattr(self, name, function)
         return function
 
@@ -75,8 +77,7 @@ class Special:
 
         def call(*operands: Any) -> Any:
             arrays = [x for x in operands if hasattr(x, "dtype")]
-            dtypes = [x.dtype for x in arrays if xp.is_inexact(x.dtype)]
-            dtype = xp.result_type(*dtypes) if len(dtypes) > 1 else dtypes[0] if dtypes else None
+            dtype = self._promoted([x.dtype for x in arrays])
             if convert and arrays:
                 device = xp.device(arrays[0])
                 kind = xp.asarray(0.5, device=device).dtype if dtype is None else dtype
@@ -94,6 +95,19 @@ class Special:
             )
 
         return call
+
+    def _promoted(self, dtypes: list[Any]) -> Any:
+        """The floating dtype that the library promotes these to; None if all are integers."""
+        xp = self._xp
+        inexact = [dtype for dtype in dtypes if xp.is_inexact(dtype)]
+        if not inexact:
+            return None
+        if all(dtype == dtypes[0] for dtype in dtypes):
+            return dtypes[0]
+        try:
+            return xp.result_type(*dtypes)
+        except TypeError:  # integers beside floats, which the standard leaves undefined
+            return xp.result_type(*inexact)
 
     def _cast(self, y: Any, dtype: Any) -> Any:
         """``y`` with ``dtype`` if both are real, or both complex."""
@@ -442,24 +456,25 @@ def _by_recurrence(
 
 def _sinc(xp: Backend, x: Array, n: int) -> Array:
     """Derivative ``n`` of ``sin(pi x) / (pi x)``."""
-    z = math.pi * x
+    end = xp.isinf(x)
+    z = math.pi * xp.where(end, xp.zeros_like(x), x)
     waves = [xp.sin(z), xp.cos(z)]
     forcing = [(1.0 if k % 4 < 2 else -1.0) * waves[k % 2] for k in range(n + 1)]
     signs = (1.0, 0.0, -1.0, 0.0)
     terms = [signs[(n + m) % 4] / (math.factorial(m) * (n + m + 1)) for m in range(34 + 6 * n)]
     value = _by_recurrence(xp, z, n, 1.0 + 1.5 * n, terms, forcing, waves[0])
-    value = xp.where(xp.isinf(x), xp.zeros_like(x), value) if n == 0 else value
-    return math.pi**n * value
+    return xp.where(end, xp.zeros_like(x), math.pi**n * value)
 
 
 def _exprel(xp: Backend, x: Array, n: int) -> Array:
     """Derivative ``n`` of ``(exp(x) - 1) / x``."""
     e = xp.exp(x)
-    radius = 1.0 + 1.5 * n
-    count = 26 + 8 * n
-    terms = [1.0 / (math.factorial(m) * (n + m + 1)) for m in range(count)]
-    value = _by_recurrence(xp, x, n, radius, terms, [e] * (n + 1), xp.expm1(x))
-    return xp.where(x == math.inf, x, value)
+    over = e == math.inf
+    x, inside = xp.where(over, xp.zeros_like(x), x), xp.where(over, xp.ones_like(e), e)
+    terms = [1.0 / (math.factorial(m) * (n + m + 1)) for m in range(26 + 8 * n)]
+    forcing = [inside] * (n + 1)
+    value = _by_recurrence(xp, x, n, 1.0 + 1.5 * n, terms, forcing, xp.expm1(x))
+    return xp.where(over, e, value)
 
 
 def _log1prel(xp: Backend, x: Array, n: int) -> Array:

@@ -350,11 +350,11 @@ def clip(xp, x, min=None, max=None):
 
 
 @elementwise(
-    lambda xp, g, a, b: g * xp.copysign(xp.ones_like(g), a) * xp.copysign(xp.ones_like(g), b),
+    lambda xp, g, a, b: g * xp.sign(a) * xp.copysign(xp.ones_like(g), b),
     _zero,
 )
 def copysign(xp, a, b):
-    """``|a|`` with the sign of ``b``."""
+    """``|a|`` with the sign of ``b``. Where ``a`` is 0 its gradient is 0."""
     return xp.copysign(a, b)
 
 
@@ -599,7 +599,7 @@ def conj(x):
 
 def real(x):
     """Real part; a real array as it is."""
-    return _real(x) if _is_complex(x) else positive(x)
+    return _real(x) if _is_complex(x) else as_variable(x)
 
 
 def imag(x):

@@ -52,7 +52,7 @@ def get_item(x, key):
     return _viewing_item(x, key)
 
 
-def viewed_items(x, parts, keys):
+def _viewed_items(x, parts, keys):
     """``parts`` as a tuple, of which each is remembered as the view ``x[key]`` of its key."""
     if isinstance(x, Variable):
         for y, key in zip(parts, keys, strict=True):
@@ -99,17 +99,21 @@ def set_item(x, key, value):
         >>> y, v.grad
         (variable([0. 5. 0.]), variable(1.0))
     """
-    return _set_item(*settled(x, key, value))
+    return _set_item(*_settled(x, key, value))
 
 
-def settled(x, key, value):
+def _settled(x, key, value):
     """The operands of an assignment, checked: array, value, plain key."""
     key = _plain(key)
     raw = x._data if isinstance(x, Variable) else x
     xp = backend_of(raw)
     _check_places(raw, key)
     if not isinstance(value, (bool, int, float, complex)):
+        if isinstance(value, (list, tuple)):
+            value = xp.asarray(value, dtype=raw.dtype, device=xp.device(raw))
         value = as_variable(value)
+        if backend_of(value._data) is not xp:
+            raise mixed("assignment: array and value", raw, value._data)
         if xp.is_complex(value.dtype) and not xp.is_complex(raw.dtype):
             msg = f"assignment of {value.dtype} to an array of {raw.dtype}: take the real part"
             raise TypeError(msg)
@@ -119,6 +123,8 @@ def settled(x, key, value):
                 "Take its .detach(), or a floating array"
             )
             raise TypeError(msg)
+        if value.dtype != raw.dtype and xp.is_inexact(raw.dtype):
+            value = ops["astype"](value, raw.dtype)
         extra = value.ndim - xp.get_item(raw, key).ndim
         if extra > 0 and all(n == 1 for n in value.shape[:extra]):
             value = ops["reshape"](value, value.shape[extra:])

@@ -27,7 +27,7 @@ from ..dispatch import common
 from ..primitive import constant, ops, primitive, variadic
 from .elementwise import abs, positive
 from .linear_algebra import matmul, outer, tensordot, vecdot
-from .manipulation import _sum_to, broadcast_to, matrix_transpose
+from .manipulation import _sum_to, matrix_transpose
 from .statistical import max as _max
 from .statistical import min as _min
 from .statistical import sum as _sum
@@ -262,24 +262,26 @@ def _trace(xp, x):
 
 
 def _regular_adjugate(xp, x, y):
-    """The adjugate of raw matrices with the determinants ``y``; None if one is near singular."""
-    eps = float(xp.finfo(x.dtype).eps)
-    largest = xp.prod(xp.linalg.vector_norm(x, axis=-1), axis=-1)  # Hadamard's bound
-    if not xp.holds(xp.all(xp.abs(y) > 1e3 * eps * largest)):
+    """The adjugate of matrices with the determinants ``y``; None if one may be near singular."""
+    backend, raw = _plain(xp, x)
+    if 0 in raw.shape:
+        return x
+    eps = float(backend.finfo(raw.dtype).eps)
+    rows = backend.linalg.vector_norm(raw, axis=-1)
+    apart = backend.abs(_plain(xp, y)[1]) > 1e3 * eps * backend.prod(rows, axis=-1)
+    if not backend.holds(backend.all(apart)):
         return None
-    inverse = xp.linalg.inv(x)
-    condition = _largest(xp, x) * _largest(xp, inverse)
-    if not xp.holds(xp.all(condition < eps**-0.3)):
+    inverse = backend.linalg.inv(raw)
+    if isinstance(x, Variable):  # the next derivative loses the squared condition number
+        rows = backend.max(rows, axis=-1, keepdims=True)
+    condition = backend.abs(inverse) * rows[..., None, :]  # of rows of length 1, or of the matrix
+    if not backend.holds(backend.max(condition) < eps**-0.25):
         return None
-    return y[..., None, None] * inverse
-
-
-def _largest(xp, x):
-    return xp.max(xp.abs(x), axis=(-2, -1))
+    return y[..., None, None] * (xp.linalg.inv(x) if isinstance(x, Variable) else inverse)
 
 
 def _det_rule(xp, g, x, y):
-    adjugate = None if isinstance(x, Variable) else _regular_adjugate(xp, x, y)
+    adjugate = _regular_adjugate(xp, x, y)
     adjugate = _adjugate(xp, x) if adjugate is None else adjugate
     return g[..., None, None] * xp.matrix_transpose(adjugate)
 
@@ -444,6 +446,12 @@ def pinv(x, /, *, rtol=None):
     return _pinv(x, rtol._data if isinstance(rtol, Variable) else rtol)
 
 
+@primitive(lambda xp, g: xp.zeros_like(g))
+def _power_of_zero(xp, x):
+    """The unit matrix in place of each matrix."""
+    return xp.zeros_like(x) + xp.eye(x.shape[-1], dtype=x.dtype, device=xp.device(x))
+
+
 @_listed
 def matrix_power(x, n, /):
     """``x`` multiplied ``n`` times with itself; negative powers are those of the inverse.
@@ -458,8 +466,7 @@ def matrix_power(x, n, /):
         msg = f"matrix_power: expected an integer as exponent, got {n!r}"
         raise TypeError(msg)
     if n == 0:
-        one = xp.eye(raw.shape[-1], dtype=raw.dtype, device=xp.device(raw))
-        return broadcast_to(one, raw.shape)
+        return _power_of_zero(x)
     square = inv(x) if n < 0 else x
     n = -n if n < 0 else n
     result = None
@@ -892,8 +899,8 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
         x: An array.
         axis: The dimension of the vectors, or several as a tuple; by default all.
         keepdims: Dimensions of the vectors stay, with length 1.
-        ord: The order, any number. 0 counts what is not 0 (a constant), infinity is the largest
-            absolute value, minus infinity the smallest.
+        ord: The order, any number. 0 counts what is not 0, with the gradient 0; infinity is the
+            largest absolute value, minus infinity the smallest.
 
     The gradient of the zero vector's norm is 0. Of elements that are the largest together each has
     its share.

@@ -6,7 +6,7 @@ from ..backends import backend_of, is_integer, normalized_axes
 from ..core import Variable, as_variable
 from ..primitive import ops, primitive, variadic
 from ..views import view
-from .indexing import take, viewed_items
+from .indexing import _viewed_items, take
 
 __all__ = [
     "broadcast_arrays",
@@ -173,12 +173,14 @@ def _sum_to(xp, x, shape):
     return xp.reshape(y, shape) if lead else y
 
 
-def _read_only(x, value, shape):
+def _unless_shared(x, value, shape):
+    if value.shape == x.shape:
+        return value
     msg = "assignment to a broadcast array, whose elements share memory: take a .copy() first"
     raise ValueError(msg)
 
 
-@view(_read_only)
+@view(_unless_shared)
 @primitive(lambda xp, g, x_shape: _sum_to(xp, g, x_shape))
 def broadcast_to(xp, x, shape):
     """``x`` repeated along dimensions of length 1, and new leading ones, to ``shape``."""
@@ -286,7 +288,7 @@ def unstack(x, axis=0):
     (axis,) = normalized_axes(axis, x.ndim, "unstack")
     parts = _unstack(x, axis) if x.shape[axis] else ()
     lead = (slice(None),) * axis
-    return viewed_items(x, parts, ((*lead, i, ...) for i in range(len(parts))))
+    return _viewed_items(x, parts, ((*lead, i, ...) for i in range(len(parts))))
 
 
 ops["unstack"] = unstack
@@ -326,7 +328,7 @@ def split(x, sections, axis=0):
         raise ValueError(msg)
     starts, lead = (0, *ends), (slice(None),) * axis
     keys = ((*lead, slice(a, b), ...) for a, b in zip(starts, (*ends, None), strict=True))
-    return list(viewed_items(x, _split(x, ends, axis), keys))
+    return list(_viewed_items(x, _split(x, ends, axis), keys))
 
 
 ops["split"] = split

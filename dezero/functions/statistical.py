@@ -229,13 +229,13 @@ def cumulative_prod(x, axis=None, include_initial=False, dtype=None):
 ops["cumulative_prod"] = cumulative_prod
 
 
-def diff(x, *, axis=-1, n=1, prepend=None, append=None):
+def diff(x, n=1, axis=-1, prepend=None, append=None):
     """Differences of neighbours along ``axis``, ``x[i + 1] - x[i]``.
 
     Args:
         x: An array.
-        axis: The dimension along which neighbours are.
         n: How many times: differences of differences, and so on.
+        axis: The dimension along which neighbours are.
         prepend: An array that goes before ``x`` along ``axis``.
         append: An array that goes behind it.
 
@@ -333,7 +333,10 @@ def _norm_rule(xp, g, x, y, axis, keepdims, ord):
         return g * xp.sign(x) * (hit / xp.sum(hit, axis=axis, keepdims=True))
     if ord == 1:
         return g * xp.sign(x)
-    return g * xp.sign(x) * (size / _or_infinity(xp, y)) ** (ord - 1)
+    ratio = size / _or_infinity(xp, y)
+    if ord < 1:  # the gradient of 0 is 0, as that of its absolute value
+        ratio = xp.where(ratio == 0, xp.full_like(ratio, math.inf), ratio)
+    return g * xp.sign(x) * ratio ** (ord - 1)
 
 
 @primitive(_norm_rule, conjugates=True)
@@ -351,16 +354,16 @@ def _vector_norm(xp, x, axis, keepdims, ord):
     return xp.sum(size**ord, axis=axis, keepdims=keepdims) ** (1.0 / ord)
 
 
-@constant
+@primitive(lambda xp, g, x: xp.zeros_like(x), conjugates=True)
 def _nonzeros(xp, x, axis, keepdims):
-    """How many elements are not 0, in the dtype of ``x``."""
+    """How many elements are not 0, in the real dtype of ``x``."""
     return xp.astype(xp.count_nonzero(x, axis=axis, keepdims=keepdims), xp.abs(x).dtype)
 
 
 def vector_norm(x, axis=None, keepdims=False, ord=2):
     """Norm of order ``ord`` of the vectors along ``axis``. Its gradient at the zero vector is 0.
 
-    Order 0 counts elements that are not 0 (a constant); infinity is the largest absolute value.
+    Order 0 counts elements that are not 0, with the gradient 0; infinity is the largest absolute value.
     """
     if ord == 0:
         return _nonzeros(x, axis=axis, keepdims=keepdims)

@@ -13,9 +13,11 @@ __all__ = [
     "gammainc_slope",
     "log_beta_density",
     "log_gamma_density",
+    "off_zero",
     "scaled",
     "undefined",
     "unless_harmless",
+    "zero",
     "zeta_slope",
 ]
 
@@ -79,9 +81,22 @@ def unless_harmless(xp, g, x, pole, instead=1.0):
     return xp.where(harmless, xp.full_like(x, instead), x)
 
 
+def off_zero(xp, g, x):
+    """``x``, but 1 where a gradient of 0 meets a pole at 0."""
+    return unless_harmless(xp, g, x, x == 0)
+
+
+def zero(xp, g):
+    """The rule of an operand that works by steps."""
+    return xp.zeros_like(g)
+
+
 def log_gamma_density(xp, a, x):
     """Logarithm of the derivative of ``gammainc(a, x)`` by ``x``."""
-    return xp.special.xlogy(a - 1.0, x) - x - xp.special.gammaln(a)
+    far = x == math.inf
+    near = xp.where(far, xp.ones_like(x), x)
+    log = xp.special.xlogy(a - 1.0, near) - near - xp.special.gammaln(a)
+    return xp.where(far, xp.full_like(log, -math.inf), log)
 
 
 def log_beta_density(xp, a, b, x):
