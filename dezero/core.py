@@ -58,7 +58,7 @@ class Variable:
     _data: Array
     _kind: tuple[tuple[int, ...], Any] | None
     _base: tuple[Any, ...]
-    _views: set[Any]
+    _views: list[Any]
 
     if TYPE_CHECKING:  # operators.py attaches these
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = cast(Any, None)

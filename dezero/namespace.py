@@ -319,6 +319,7 @@ _OWN: dict[str, Callable[..., Any]] = {
 _OWN |= {f.__name__: f for f in (can_cast, finfo, iinfo, isdtype, result_type)}
 _OWN |= {"fft." + f.__name__: f for f in (fftfreq, rfftfreq)}
 
+_HALVES = ("float16", "bfloat16")  # not in the standard: there if the library has them
 _STANDARD = """
     abs acos acosh add all any argmax argmin argsort asin asinh astype atan atan2 atanh bitwise_and
     bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor broadcast_arrays
@@ -424,6 +425,8 @@ class Namespace(types.ModuleType):
         elif name in EXTENSIONS:
             value = Extension(self, name)
         elif name in _DTYPES.split() or name in _CONSTANTS:
+            value = getattr(self._backend.namespace, name)
+        elif name in _HALVES and hasattr(self._backend.namespace, name):
             value = getattr(self._backend.namespace, name)
         else:
             msg = f"{self.__name__} has no {name!r}: it is not in the Array API standard {VERSION}"

@@ -230,6 +230,27 @@ def _flatten(self: Variable) -> Variable:
     return F.reshape(self, (-1,))
 
 
+def _view(self: Variable, dtype: Any) -> Variable:
+    """Complex numbers as pairs of real ones along the last axis, or such pairs as complex numbers.
+
+    Unlike NumPy's, this is a copy where the dtype changes; and no other change is possible.
+    """
+    xp = backend_of(self._data)
+    dtype = {float: xp.float64, complex: xp.complex128}.get(dtype, dtype)
+    if dtype == self.dtype:
+        return F.reshape(self, self.shape)
+    if xp.is_complex(self.dtype) and self.ndim and dtype == F.real(self).dtype:
+        pairs = F.stack([F.real(self), F.imag(self)], axis=-1)
+        return F.reshape(pairs, (*self.shape[:-1], 2 * self.shape[-1]))
+    if dtype in (xp.complex64, xp.complex128) and self.ndim and self.shape[-1] % 2 == 0:
+        pairs = F.reshape(self, (*self.shape[:-1], self.shape[-1] // 2, 2))
+        y = pairs[..., 0] + 1j * pairs[..., 1]
+        if y.dtype == dtype:
+            return y
+    msg = f"view: {self.dtype} of shape {self.shape} as {dtype}; only complex as real, or back"
+    raise TypeError(msg)
+
+
 def _array(self: Variable, dtype: Any = None, copy: Any = None) -> np.ndarray:
     return np.array(host(self, "conversion to a NumPy array"), dtype=dtype, copy=copy)
 
@@ -361,6 +382,7 @@ def setup_variable() -> None:
         "item": _item,
         "reshape": _reshape,
         "transpose": _transpose,
+        "view": _view,
         "flatten": _flatten,
         "ravel": _flatten,
         "take": F.take,

@@ -50,7 +50,7 @@ def view(undo: Callable[..., Any]) -> Callable[[Any], Any]:
         def viewing(x: Any, *args: Any, **kwargs: Any) -> Any:
             y = function(x, *args, **kwargs)
             if isinstance(x, Variable):
-                viewed(y, x, function, *args, **kwargs)
+                viewed(y, x, function, args, kwargs)
             return y
 
         return viewing
@@ -58,7 +58,7 @@ def view(undo: Callable[..., Any]) -> Callable[[Any], Any]:
     return decorate
 
 
-def viewed(y: Variable, x: Variable, function: Any, *args: Any, **kwargs: Any) -> None:
+def viewed(y: Variable, x: Variable, function: Any, args: Any, kwargs: Any) -> None:
     """Remember that ``y`` is ``function(x, *args, **kwargs)`` and may share memory with ``x``.
 
     A view holds its base, as its array does; but not a leaf, whose gradient may lead back to it.
@@ -70,11 +70,14 @@ def viewed(y: Variable, x: Variable, function: Any, *args: Any, **kwargs: Any) -
     elif isinstance(raw, np.generic):
         return
     y._base = (ref(x) if x._node.__class__ is Leaf else x, function, args, kwargs)
-    try:
-        views = x._views
-    except AttributeError:
-        views = x._views = set()
-    views.add(ref(y, views.discard))
+    views = getattr(x, "_views", None)
+    if views is None:
+        x._views = [ref(y)]
+        return
+    n = len(views)
+    if n > 63 and not n & (n - 1):  # seldom enough that it costs nothing on average
+        views[:] = [link for link in views if link() is not None]
+    views.append(ref(y))
 
 
 def _base(x: Variable) -> tuple[Any, ...] | None:
@@ -120,7 +123,7 @@ def replace(x: Variable, new: Variable) -> None:
 
 def _views(x: Variable) -> list[Variable]:
     """The living views of ``x``, or of the array that it had so far."""
-    views = [link() for link in list(getattr(x, "_views", ()))]
+    views = [link() for link in getattr(x, "_views", ())]
     return [y for y in views if y is not None and _shares(y, x._data, *y._base[1:])]
 
 

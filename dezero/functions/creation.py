@@ -2,7 +2,7 @@
 
 from ..core import Variable, as_variable
 from ..primitive import constant, ops, primitive
-from .elementwise import astype
+from .elementwise import astype, copy
 from .manipulation import broadcast_to, reshape
 
 __all__ = ["empty_like", "full_like", "meshgrid", "ones_like", "tril", "triu", "zeros_like"]
@@ -27,7 +27,7 @@ def full_like(x, fill_value, dtype=None, device=None):
     """
     if not isinstance(fill_value, Variable):
         return _full_like(x, fill_value, dtype=dtype, device=device)
-    y = broadcast_to(astype(fill_value, dtype or x.dtype), x.shape)
+    y = copy(broadcast_to(astype(fill_value, dtype or x.dtype), x.shape))
     return y if device is None else y.to(device)
 
 

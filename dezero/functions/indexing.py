@@ -56,7 +56,7 @@ def _viewed_items(x, parts, keys):
     """``parts`` as a tuple, of which each is remembered as the view ``x[key]`` of its key."""
     if isinstance(x, Variable):
         for y, key in zip(parts, keys, strict=True):
-            viewed(y, x, _get_item, key)
+            viewed(y, x, _get_item, (key,), {})
     return tuple(parts)
 
 

@@ -5,7 +5,8 @@ import math
 from ..backends import backend_of, is_integer, normalized_axes
 from ..core import Variable, as_variable
 from ..primitive import ops, primitive, variadic
-from ..views import view
+from ..views import root, view
+from .elementwise import copy
 from .indexing import _viewed_items, take
 
 __all__ = [
@@ -221,7 +222,7 @@ def _common_shape(name, shapes):
             if n == 1 or (known and (common[i] is None or common[i] != common[i])):
                 continue
             if known and common[i] not in (1, n):
-                msg = f"{name}: shapes {list(shapes)} have no common shape"
+                msg = f"{name}: shapes {list(shapes)} cannot be broadcast together"
                 raise ValueError(msg)
             common[i] = n
     return tuple(common)
@@ -386,7 +387,7 @@ def repeat(x, repeats, axis=None):
 
 
 def tile(x, repetitions):
-    """``x`` laid side by side, ``repetitions[i]`` times along dimension ``i``."""
+    """``x`` laid side by side, ``repetitions[i]`` times along dimension ``i``: a new array."""
     x = as_variable(x)
     reps = (repetitions,) if is_integer(repetitions) else tuple(repetitions)
     if min(reps, default=0) < 0:
@@ -397,9 +398,10 @@ def tile(x, repetitions):
     shape = (1,) * (ndim - x.ndim) + x.shape
     apart = reshape(x, tuple(m for n in shape for m in (1, n)))
     spread = tuple(m for r, n in zip(reps, shape, strict=True) for m in (r, n))
-    return reshape(
+    y = reshape(
         broadcast_to(apart, spread), tuple(r * n for r, n in zip(reps, shape, strict=True))
     )
+    return y if root(y) is y else copy(y)
 
 
 ops["repeat"], ops["tile"] = repeat, tile
