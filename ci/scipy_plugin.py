@@ -83,7 +83,8 @@ class Outcomes:
         if not report.passed or (report.when == "call" and self._worst is None):
             self._worst = report
         if report.when == "teardown" and self._worst is not None:
-            line = {"test": report.nodeid, "outcome": _outcome(self._worst)}
+            name = _installed(report.location[0]) + report.nodeid[report.nodeid.find("::") :]
+            line = {"test": name, "outcome": _outcome(self._worst)}
             line["seconds"] = round(self._seconds, 3)
             if not self._worst.passed:
                 line["message"], line["place"] = _message(self._worst)
@@ -103,5 +104,9 @@ def _message(report):
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is None:
         return str(report.longrepr)[:LONGEST], ""
-    _, _, place = crash.path.replace("\\", "/").rpartition("site-packages/")
-    return crash.message[:LONGEST], f"{place}:{crash.lineno}"
+    return crash.message[:LONGEST], f"{_installed(crash.path)}:{crash.lineno}"
+
+
+def _installed(path):
+    """A path from the folder of packages on."""
+    return path.replace("\\", "/").rpartition("site-packages/")[2]

@@ -333,8 +333,8 @@ _STANDARD = """
     subtract sum take take_along_axis tan tanh tensordot tile tril triu trunc unique_all
     unique_counts unique_inverse unique_values unstack var vecdot where zeros_like
 """
-# The last two are not in the standard, but in every library.
-_FUNCTIONS = frozenset((*_STANDARD.split(), "einsum", "pad"))
+# The last three are not in the standard, but in every library.
+_FUNCTIONS = frozenset((*_STANDARD.split(), "diag", "einsum", "pad"))
 
 
 class Info:
@@ -358,7 +358,7 @@ class Info:
 
     def devices(self) -> tuple[Any, ...]:
         """The devices that arrays can live on."""
-        return tuple(self._info.devices())
+        return tuple(self._backend.devices())
 
     def dtypes(self, *, device: Any = None, kind: Any = None) -> dict[str, Any]:
         """The dtypes by name, all or those of a ``kind``."""
@@ -424,15 +424,16 @@ class Namespace(types.ModuleType):
             value = getattr(functions, name)
         elif name in EXTENSIONS:
             value = Extension(self, name)
-        elif name in _DTYPES.split() or name in _CONSTANTS:
-            value = getattr(self._backend.namespace, name)
-        elif name in _HALVES and hasattr(self._backend.namespace, name):
+        elif name in (*_DTYPES.split(), *_CONSTANTS, *self._halves()):
             value = getattr(self._backend.namespace, name)
         else:
             msg = f"{self.__name__} has no {name!r}: it is not in the Array API standard {VERSION}"
             raise AttributeError(msg)
         setattr(self, name, value)
         return value
+
+    def _halves(self) -> list[str]:
+        return [name for name in _HALVES if hasattr(self._backend.namespace, name)]
 
     def __dir__(self) -> list[str]:
         own = [name for name in _OWN if "." not in name]

@@ -262,6 +262,9 @@ def _number(kind: type) -> Any:
         if value.size != 1:
             msg = f"{kind.__name__}() needs one element, got shape {value.shape}"
             raise TypeError(msg)
+        if kind is not complex and value.dtype.kind == "c":
+            msg = f"{kind.__name__}() of a complex number: take .real, or complex()"
+            raise TypeError(msg)
         return kind(value.reshape(())[()])
 
     return convert

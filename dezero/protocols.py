@@ -156,6 +156,7 @@ _TABLE: dict[str, tuple[Callable[..., Any], str]] = {
     "cross": (F.linalg.cross, "a b axisa:- axisb:- axisc:- axis"),
     "cumprod": (_flat(F.cumulative_prod), "a:x axis dtype out:-"),
     "cumsum": (_flat(F.cumulative_sum), "a:x axis dtype out:-"),
+    "diag": (F.diag, "v:x k"),
     "diagonal": (F.linalg.diagonal, "a:x offset axis1:- axis2:-"),
     "diff": (F.diff, "a:x n axis prepend append"),
     "dot": (_dot, "a b out:-"),

@@ -676,6 +676,8 @@ COPIES = {
 def test_a_copy_does_not_follow(lane, name):
     if (name, lane.name) == ("deepcopy", "dask"):
         pytest.skip("graphs of dask are copied by its own tools")
+    if (name, lane.name) == ("mask", "dask"):
+        pytest.skip("dask does not know the shape, so it assigns nothing")
     _, x = computed(lane, [1.0, 2.0, 3.0])
     y = COPIES[name](namespace(lane.xp), x, lane)
     before = lane.numpy(y).copy()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import dezero
+import dezero.functions as F
 from dezero import Variable, xp
 
 
@@ -54,3 +55,45 @@ def test_half_precision_is_there_if_the_library_has_it():
     assert not hasattr(xp, "bfloat16")
     strict = dezero.Variable(np.ones(1)).to("strict").__array_namespace__()
     assert not hasattr(strict, "float16")
+
+
+def test_complex_numbers_are_seen_as_pairs_and_back():
+    z = Variable(np.array([[1.0 + 2.0j, 3.0 - 1.0j]]))
+    pairs = z.view(float)
+    assert pairs.data.tolist() == [[1.0, 2.0, 3.0, -1.0]]
+    assert pairs.view(complex).data.tolist() == z.data.tolist()
+    assert pairs.view(pairs.dtype).data.tolist() == pairs.data.tolist()
+    (gradient,) = dezero.grad((pairs * np.array([1.0, 2.0, 3.0, 4.0])).sum(), [z])
+    assert gradient.data.tolist() == [[1.0 + 2.0j, 3.0 + 4.0j]]
+    x = Variable(np.array([1.0, 2.0], dtype=np.float32))
+    y = x.view(xp.complex64)
+    assert (y.dtype, y.data.tolist()) == (np.complex64, [1.0 + 2.0j])
+    (gradient,) = dezero.grad((y * (3.0 - 1.0j)).real.sum(), [x])
+    assert (gradient.dtype, gradient.data.tolist()) == (np.float32, [3.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("x", "dtype"),
+    [
+        (np.ones(2), np.int64),
+        (np.ones(3), np.complex128),
+        (np.ones(2), np.complex64),
+        (np.ones(2, dtype=np.complex64), np.float64),
+        (np.array(1.0), np.complex128),
+    ],
+)
+def test_other_views_are_refused(x, dtype):
+    with pytest.raises(TypeError, match="only complex as real, or back"):
+        Variable(x).view(dtype)
+
+
+def test_diag_refuses_what_is_neither_vector_nor_matrix():
+    for shape in [(), (2, 2, 2)]:
+        with pytest.raises(ValueError, match="diag: expected a vector or a matrix"):
+            F.diag(np.ones(shape))
+
+
+def test_numpys_diag_is_differentiable():
+    x = Variable(np.array([1.0, 2.0]))
+    (gradient,) = dezero.grad((np.diag(x, k=1) * np.arange(9.0).reshape(3, 3)).sum(), [x])
+    assert gradient.data.tolist() == [1.0, 5.0]

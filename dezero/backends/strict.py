@@ -47,7 +47,10 @@ class StrictBackend(Backend):
         function = getattr(numpy_backend.special, name)
 
         def on_host(*operands: Any) -> Any:
-            device = next(self.device(x) for x in operands if hasattr(x, "dtype"))
+            device, *others = [self.device(x) for x in operands if hasattr(x, "dtype")]
+            if any(other != device for other in others):
+                msg = f"{name}: the arrays are on {device} and on another device"
+                raise ValueError(msg)
             y = function(*(self.to_numpy(x) if hasattr(x, "dtype") else x for x in operands))
             if isinstance(y, tuple):
                 return tuple(self.from_numpy(part, device) for part in y)

@@ -47,13 +47,13 @@ class TorchBackend(Backend):
 
     def devices(self) -> list[Any]:
         gpus = self.torch.cuda.device_count() if self.torch.cuda.is_available() else 0
-        return ["cpu", *(f"cuda:{i}" for i in range(gpus))]
+        return [*map(self.torch.device, ("cpu", *(f"cuda:{i}" for i in range(gpus))))]
 
     def to_device(self, x: Any, device: Any) -> Any:
         try:
             return x.to(device)
         except (AssertionError, NotImplementedError, RuntimeError) as error:
-            places = ", ".join(self.devices())
+            places = ", ".join(map(str, self.devices()))
             msg = f"torch has no device {device!r} here, only {places}: {error}"
             raise RuntimeError(msg) from None
 
@@ -121,7 +121,7 @@ class TorchBackend(Backend):
         return self.torch.index_select(x, axis, self._from_zero(indices, x.shape[axis]))
 
     def take_along_axis(self, x: Any, indices: Any, axis: int = -1) -> Any:
-        return self.torch.take_along_dim(x, indices.long(), axis)
+        return self.torch.take_along_dim(x, self._from_zero(indices, x.shape[axis]), axis)
 
     def take_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
         zeros = self.torch.zeros(shape, dtype=g.dtype, device=g.device)
@@ -136,6 +136,9 @@ class TorchBackend(Backend):
         return zeros.scatter_add_(axis, indices.expand(g.shape), g)
 
     def _from_zero(self, indices: Any, n: int) -> Any:
+        if indices.is_floating_point() or indices.is_complex():
+            msg = f"arrays used as indices must be of integer type, got {indices.dtype}"
+            raise IndexError(msg)
         indices = indices.long()
         return self.torch.where(indices < 0, indices + n, indices)
 

@@ -3,9 +3,18 @@
 from ..core import Variable, as_variable
 from ..primitive import constant, ops, primitive
 from .elementwise import astype, copy
-from .manipulation import broadcast_to, reshape
+from .manipulation import broadcast_to, pad, reshape
 
-__all__ = ["empty_like", "full_like", "meshgrid", "ones_like", "tril", "triu", "zeros_like"]
+__all__ = [
+    "diag",
+    "empty_like",
+    "full_like",
+    "meshgrid",
+    "ones_like",
+    "tril",
+    "triu",
+    "zeros_like",
+]
 
 
 @constant
@@ -72,6 +81,36 @@ def triu(xp, x, k=0):
     """
     _check_matrices("triu", x)
     return xp.triu(x, k=k)
+
+
+def diag(x, k=0):
+    """A matrix with a vector on its ``k``-th diagonal, else zeros; of a matrix that diagonal.
+
+    Not in the standard, but in every library.
+
+    Raises:
+        ValueError: ``x`` is neither a vector nor a matrix.
+
+    Example:
+        >>> import numpy as np
+        >>> diag(np.array([1.0, 2.0]))
+        variable([[1. 0.]
+                  [0. 2.]])
+    """
+    x = as_variable(x)
+    if x.ndim == 2:
+        return ops["linalg.diagonal"](x, offset=k)
+    if x.ndim != 1:
+        msg = f"diag: expected a vector or a matrix, got an array of shape {x.shape}"
+        raise ValueError(msg)
+    n = x.shape[0] + abs(k)
+    gaps = pad(reshape(x, (-1, 1)), ((0, 0), (0, n)))  # n elements to the next one, row by row
+    start = k if k > 0 else -k * n
+    flat = pad(reshape(gaps, (-1,)), ((start, n * abs(k)),))
+    return reshape(flat[: n * n], (n, n))
+
+
+ops["diag"] = diag
 
 
 def meshgrid(*arrays, indexing="xy"):

@@ -398,9 +398,7 @@ def tile(x, repetitions):
     shape = (1,) * (ndim - x.ndim) + x.shape
     apart = reshape(x, tuple(m for n in shape for m in (1, n)))
     spread = tuple(m for r, n in zip(reps, shape, strict=True) for m in (r, n))
-    y = reshape(
-        broadcast_to(apart, spread), tuple(r * n for r, n in zip(reps, shape, strict=True))
-    )
+    y = reshape(broadcast_to(apart, spread), tuple(r * n for r, n in zip(reps, shape, strict=True)))
     return y if root(y) is y else copy(y)
 
 

@@ -62,9 +62,10 @@ def _unique_all(xp, x):
     flat = xp.reshape(inverse, (-1,))
     order = xp.argsort(flat, stable=True)
     in_order = xp.take(flat, order, axis=0)
-    numbers = xp.astype(xp.arange(n, device=xp.device(x)), flat.dtype)
+    places = xp.arange(n, device=xp.device(x))
+    numbers = xp.astype(places, flat.dtype)
     starts = xp.searchsorted(in_order, numbers, side="left")
-    counts = xp.searchsorted(in_order, numbers, side="right") - starts
+    counts = xp.astype(xp.searchsorted(in_order, numbers, side="right") - starts, places.dtype)
     return values, xp.take(order, starts, axis=0), inverse, counts
 
 

@@ -49,6 +49,17 @@ for _name in ["tril", "triu"]:
         )
     case(_name, "complex", (plane(3, 3),), _numpys)
 
+for _k in (0, 2, -1):
+    _words = {"k": _k}
+    for _label, _draw in [("vector", real(3)), ("matrix", real(3, 4)), ("complex", plane(3))]:
+        case(
+            "diag",
+            f"{_label}{_k:+}",
+            (_draw,),
+            lambda x, w=_words: np.diag(x, **w),
+            lambda x, w=_words: F.diag(x, **w),
+        )
+
 for _indexing in ("xy", "ij"):
     _words = {"indexing": _indexing}
     for _shapes in [(3,), (3, 2), (2, 3, 4)]:
