@@ -13,7 +13,8 @@ import collections
 import functools
 import types
 
-from dezero import Variable, backends
+from dezero import Variable, backends, protocols
+from dezero.dispatch import EXTENSIONS
 from dezero.namespace import namespace
 
 CREATION = """
@@ -46,6 +47,21 @@ def recorded(library):
         setattr(Variable, name, _checking(name, getattr(Variable, name)))
     Variable.__setitem__ = _checking_assignment(Variable.__setitem__)
     return _Recorded(plain(library))
+
+
+def recorded_everywhere(library):
+    """As `recorded`, but the namespace itself: for code that asks arrays for their namespace.
+
+    NumPy's functions take the values too.
+    """
+    namespace, copy = plain(library), recorded(library)
+    protocols.refuse = lambda x, what: None
+    for part in ("", *EXTENSIONS):
+        ours = getattr(namespace, part) if part else namespace
+        theirs = getattr(copy, part) if part else copy
+        for name in set(dir(ours)) - set(EXTENSIONS):
+            setattr(ours, name, getattr(theirs, name))
+    return namespace
 
 
 class _Recorded(types.ModuleType):

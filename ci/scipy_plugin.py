@@ -7,6 +7,10 @@ for each library that SciPy knows. Here it has exactly one, under an id that is 
 that the tests have the same names whatever they run on. Marks such as "NumPy only" count for
 Variables as for every other library that is not NumPy.
 
+With ``--arrays recorded`` every floating Variable that a test or SciPy makes is recorded, though no
+leaf; conversions to NumPy, which dezero refuses then, give the value, since tests look at results
+by them. A floating result of a recorded operand must be recorded.
+
 With ``--outcomes`` each test leaves a line of JSON: its name, outcome, seconds, and message if it
 did not pass. The first line has the versions, and the last says that the run came to its end.
 """
@@ -20,6 +24,7 @@ import pytest
 
 LIBRARIES = {
     "variables": "dezero.xp",
+    "recorded": "dezero.xp",
     "numpy": "numpy",
     "strict": "array_api_strict",
     "torch": "torch",
@@ -40,6 +45,10 @@ def pytest_configure(config):
     """Give the fixture of SciPy the one parameter, before any test is collected."""
     conftest = importlib.import_module("scipy.conftest")
     library = importlib.import_module(LIBRARIES[config.getoption("arrays")])
+    if config.getoption("arrays") == "recorded":
+        recorded_namespace = importlib.import_module("recorded_namespace")
+        recorded_namespace.recorded_everywhere("numpy")
+        config.pluginmanager.register(recorded_namespace)
     conftest.xp_known_backends.add(library.__name__)
     marks = [pytest.mark.array_api_backends]
     parameters = [pytest.param(library, id="xp", marks=marks)]

@@ -57,7 +57,7 @@ class Variable:
     __hash__ = object.__hash__
     _data: Array
     _kind: tuple[tuple[int, ...], Any] | None
-    _base: tuple[Any, ...]
+    _base: tuple[Any, ...] | None
     _views: list[Any]
 
     if TYPE_CHECKING:  # operators.py attaches these

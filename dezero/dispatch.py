@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import types
 from collections.abc import Callable
 from typing import Any
@@ -39,6 +40,8 @@ class Recorded:
         if name in EXTENSIONS:
             value: Any = Recorded(self.backend, name + ".")
         elif self.extension:
+            if self.extension + name not in ops:  # its module is loaded when it is needed
+                importlib.import_module("dezero.functions." + self.extension[:-1])
             value = ops[self.extension + name]
         else:
             value = ops.get(name) or getattr(self.backend, name)

@@ -18,7 +18,7 @@ from .functions.elementwise import astype
 from .functions.elementwise import copy as copied
 from .functions.manipulation import broadcast_to, stack
 
-__all__ = ["Extension", "Info", "Namespace", "adopt", "namespace"]
+__all__ = ["Extension", "FloatInfo", "Info", "Namespace", "adopt", "namespace"]
 __all__ += ["arange", "asarray", "can_cast", "empty", "eye", "fftfreq", "finfo", "from_dlpack"]
 __all__ += ["full", "iinfo", "isdtype", "linspace", "ones", "result_type", "rfftfreq", "zeros"]
 

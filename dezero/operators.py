@@ -85,7 +85,7 @@ def _in_place(name: str, function: Any) -> Any:
             raise ValueError(msg)
         if new.dtype != self.dtype:
             new = _same_kind(name, self, new)
-        _check_recording(name, self)
+        _check_recording(name, self, bottom)
         replace(self, new)
         return self
 
@@ -102,7 +102,14 @@ def _same_kind(name: str, x: Variable, new: Variable) -> Variable:
     return F.astype(new, x.dtype)
 
 
-def _check_recording(name: str, x: Variable) -> None:
+def _check_recording(name: str, x: Variable, bottom: Variable) -> None:
+    """Raise where an assignment to ``x``, a view of ``bottom``, would lose a gradient."""
+    if x._node is None and wanted(bottom):
+        msg = (
+            f"{name}: this is a constant view, made under no_grad, of a Variable whose gradient is "
+            "wanted. Take a .copy() of it first"
+        )
+        raise RuntimeError(msg)
     if wanted(x) and not recording():
         msg = (
             f"{name}: a computed Variable would lose its graph, as nothing is recorded here. "
@@ -117,7 +124,8 @@ def _set_item(self: Variable, key: Any, value: Any) -> None:
     Views of this Variable, and what it is a view of, follow. Raw arrays and detached copies do not.
 
     Raises:
-        RuntimeError: A gradient of this leaf, or of the leaf that it is a view of, is wanted.
+        RuntimeError: A gradient of this leaf, or of the leaf that it is a view of, is wanted; or
+            a gradient would be lost, as this Variable or a view was made under no_grad.
         ValueError: The shapes do not fit.
         TypeError: The value's gradient would be lost, or its dtype does not fit.
     """
@@ -130,14 +138,15 @@ def _set_item(self: Variable, key: Any, value: Any) -> None:
             )
             raise RuntimeError(msg)
     else:
-        _check_recording("assignment", self)
-    _, value, key = F.indexing._settled(self, key, value)
+        _check_recording("assignment", self, bottom)
+    old, value, key = F.indexing._settled(self, key, value)
     recorded = self._node is not None or (isinstance(value, Variable) and value._node is not None)
     if not recorded and alone(self):  # such as an array that is filled in a loop
         data = value._data if isinstance(value, Variable) else value
         backend_of(self._data).set_item(self._data, key, data, alone=True)
     else:
-        replace(self, F.indexing._set_item(self, value, key, alone=alone(self)))
+        kept = old is self and alone(self)
+        replace(self, F.indexing._set_item(old, value, key, alone=kept))
 
 
 # --- text and places ---------------------------------------------------------------------------
@@ -339,7 +348,11 @@ def _iterate(self: Variable) -> Any:
     if not self.shape:
         msg = "iteration over a Variable of rank 0"
         raise TypeError(msg)
-    return iter(F.unstack(self, 0))
+    return _elements(self)
+
+
+def _elements(self: Variable) -> Any:
+    yield from F.unstack(self, 0)  # at the first element: `np.iterable(x)` asks for none
 
 
 def _namespace(self: Variable, *, api_version: str | None = None) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from weakref import ref
 
 import numpy as np
@@ -67,7 +67,7 @@ def viewed(y: Variable, x: Variable, function: Any, args: Any, kwargs: Any) -> N
     if raw.__class__ is np.ndarray:
         if raw.base is None:
             return
-    elif isinstance(raw, np.generic):
+    elif isinstance(raw, np.generic) or not _may_share(function, args):
         return
     y._base = (ref(x) if x._node.__class__ is Leaf else x, function, args, kwargs)
     views = getattr(x, "_views", None)
@@ -91,16 +91,36 @@ def _base(x: Variable) -> tuple[Any, ...] | None:
 
 def _shares(x: Variable, memory: Any, function: Any, args: Any, kwargs: Any) -> bool:
     """Whether ``x``, a view by its function, lies in ``memory``."""
-    return (function.__name__ != "_get_item" or is_basic(args[0])) and backend_of(memory).shares(
-        x._data, memory
-    )
+    return _may_share(function, args) and backend_of(memory).shares(x._data, memory)
+
+
+def _may_share(function: Any, args: Any) -> bool:
+    """False for elements chosen by arrays or lists, which no library gives as a view."""
+    return function.__name__ != "_get_item" or is_basic(args[0])
+
+
+def _bases(x: Variable) -> list[tuple[Any, ...]]:
+    """The links from ``x`` down its bases, to the last that something else than a view holds.
+
+    What lies behind that one nobody can see, so it need not follow: a loop of ``x = x.T`` and
+    ``x += y`` goes on with the newest.
+    """
+    links: list[tuple[Any, ...]] = []
+    seen = 0
+    while (held := getattr(x, "_base", None)) is not None:
+        others = held[0].__class__ is ref or _holders(held) > _HELD
+        if (link := _base(x)) is None:
+            break
+        links.append(link)
+        seen = len(links) if others else seen
+        x = link[0]
+    return links[:seen]
 
 
 def root(x: Variable) -> Variable:
     """The Variable at the bottom of ``x``'s bases: ``x`` itself if it is no view."""
-    while (link := _base(x)) is not None:
-        x = link[0]
-    return x
+    links = _bases(x)
+    return links[-1][0] if links else x
 
 
 def wanted(x: Variable) -> bool:
@@ -110,42 +130,46 @@ def wanted(x: Variable) -> bool:
 
 def replace(x: Variable, new: Variable) -> None:
     """Let ``x`` become ``new``, a fresh result of its shape and dtype, with what shares memory."""
-    link = _base(x)
-    if link is not None:
-        base, function, args, kwargs = link
-        replace(base, _undo[function](base, new, *args, **kwargs))
-        return
-    followers = _views(x)
-    constant = x._node is None
+    for base, function, args, kwargs in _bases(x):
+        new = _undo[function](base, new, *args, **kwargs)
+        x = base
+    x._base = None
+    views, constant = _views(x), x._node is None
     _point(x, new)
-    _refresh(x, followers, constant)
+    waiting = [(x, views, constant)]
+    while waiting:
+        x, views, constant = waiting.pop()
+        waiting += [(y, *_renewed(y, x, constant)) for y in views]
 
 
 def _views(x: Variable) -> list[Variable]:
     """The living views of ``x``, or of the array that it had so far."""
     views = [link() for link in getattr(x, "_views", ())]
-    return [y for y in views if y is not None and _shares(y, x._data, *y._base[1:])]
+    return [y for y in views if y is not None and y._base and _shares(y, x._data, *y._base[1:])]
 
 
-def _refresh(x: Variable, views: list[Variable], constant: bool) -> None:
-    """Make ``views`` anew from ``x``; ``constant``: ``x`` was one before."""
-    for y in views:
-        followers = _views(y)
-        was_constant = y._node is None
-        _, function, args, kwargs = y._base
-        # A view that was made a constant of a recorded base, under no_grad, stays one.
-        token = enable_backprop.set(not was_constant or (constant and recording()))
-        try:
-            _point(y, function(x, *args, **kwargs))
-        finally:
-            enable_backprop.reset(token)
-        _refresh(y, followers, was_constant)
+def _renewed(y: Variable, x: Variable, constant: bool) -> tuple[list[Variable], bool]:
+    """Make the view ``y`` anew from ``x``; ``constant``: ``x`` was one before.
+
+    Returns:
+        The views of ``y``, which are still to be renewed, and whether it was a constant.
+    """
+    views, was_constant = _views(y), y._node is None
+    _, function, args, kwargs = cast(tuple[Any, ...], y._base)
+    # A view that was made a constant of a recorded base, under no_grad, stays one.
+    token = enable_backprop.set(not was_constant or (constant and recording()))
+    try:
+        _point(y, function(x, *args, **kwargs))
+    finally:
+        enable_backprop.reset(token)
+    return views, was_constant
 
 
 def _point(x: Variable, new: Variable) -> None:
     """Let the handle ``x`` stand where ``new`` does; a leaf stays one, with new data."""
     old, node = x._node, new._node
-    x._data = new._data
+    # An array of rank 0 stays one: NumPy's scalars have no views.
+    x._data = new.data if x._data.__class__ is np.ndarray else new._data
     if old.__class__ is Leaf:
         return
     _set_out(old, _GONE)
@@ -165,8 +189,14 @@ def _count(x: Variable) -> int:
     return sys.getrefcount(x._data)
 
 
-# What an array counts that one Variable alone holds: it differs between versions of Python.
+def _holders(link: tuple[Any, ...]) -> int:
+    return sys.getrefcount(link[0])
+
+
+# What an array counts that one Variable alone holds, and a base that one view alone holds: it
+# differs between versions of Python.
 _ALONE = _count(_handle(np.empty(1), None))
+_HELD = _holders((_handle(None, None),))
 
 
 def alone(x: Variable) -> bool:

@@ -1233,3 +1233,13 @@ def test_second_order_of_programs(chosen_lane, program):
     for value, a, b in zip(found, ahead, behind, strict=True):
         difference = 0.0 if a is None else (a.data - b.data) / (2 * step)
         np.testing.assert_allclose(value, difference + np.zeros(value.shape), rtol=1e-5, atol=1e-6)
+
+
+def test_what_a_mask_overwrites_everywhere_has_no_gradient():
+    """0 times NaN would be NaN: scikit-learn's StandardScaler assigns so."""
+    a = Variable(np.array([1.0, 2.0]))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x = (0.0 * a / np.zeros(2) - a) ** 2
+        x[np.isnan(x.data)] = a * 3.0
+        x.sum().backward()
+    np.testing.assert_array_equal(a.grad.data, [3.0, 3.0])

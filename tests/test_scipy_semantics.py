@@ -57,6 +57,14 @@ def test_half_precision_is_there_if_the_library_has_it():
     assert not hasattr(strict, "float16")
 
 
+def test_nothing_is_taken_apart_by_a_question(monkeypatch):
+    monkeypatch.setattr(F, "unstack", None)
+    assert np.iterable(Variable(np.ones(2)))
+    assert not np.iterable(Variable(np.array(1.0)))
+    monkeypatch.undo()
+    assert [float(x.data) for x in Variable(np.array([1.0, 2.0]))] == [1.0, 2.0]
+
+
 def test_complex_numbers_are_seen_as_pairs_and_back():
     z = Variable(np.array([[1.0 + 2.0j, 3.0 - 1.0j]]))
     pairs = z.view(float)

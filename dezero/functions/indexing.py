@@ -128,7 +128,19 @@ def _settled(x, key, value):
         extra = value.ndim - xp.get_item(raw, key).ndim
         if extra > 0 and all(n == 1 for n in value.shape[:extra]):
             value = ops["reshape"](value, value.shape[extra:])
+        if value._node is not None and isinstance(x, Variable) and _covers(xp, key, x.shape):
+            x = x.detach()
     return x, value, key
+
+
+def _covers(xp, key, shape):
+    """Whether a mask takes every element: nothing that was there stays.
+
+    Its gradient is 0 then, also where the derivative of what it came from is not finite, as of
+    ``(a / b) ** 2`` where ``b`` is 0.
+    """
+    mask = getattr(key, "shape", ()) == shape and shape and "bool" in str(key.dtype)
+    return bool(mask) and xp.holds(xp.all(key))
 
 
 @primitive(lambda xp, g, key: xp.get_item(g, key))

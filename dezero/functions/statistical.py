@@ -363,7 +363,7 @@ def _nonzeros(xp, x, axis, keepdims):
 def vector_norm(x, axis=None, keepdims=False, ord=2):
     """Norm of order ``ord`` of the vectors along ``axis``. Its gradient at the zero vector is 0.
 
-    Order 0 counts elements that are not 0, with the gradient 0; infinity is the largest absolute value.
+    Order 0 counts elements that are not 0, with the gradient 0; infinity is the largest size.
     """
     if ord == 0:
         return _nonzeros(x, axis=axis, keepdims=keepdims)

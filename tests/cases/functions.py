@@ -101,7 +101,12 @@ _ONE: dict[str, tuple[Any, Any]] = {
     "sigmoid": (real, _sigmoid),
     "gelu": (real, lambda x: 0.5 * x * (1 + _erf(x / math.sqrt(2)))),
 }
-_COVERS = {"sign": ("_real_sign",), "conj": ("_conj",), "real": ("_real",), "imag": ("_imag",)}
+_COVERS = {
+    "sign": ("_real_sign", "_direction"),
+    "conj": ("_conj",),
+    "real": ("_real", "_itself"),
+    "imag": ("_imag", "_no_imag"),
+}
 for _name, (_draw, _reference) in _ONE.items():
     case(_name, "matrix", (_draw(2, 3),), _reference, covers=_COVERS.get(_name, ()))
     case(_name, "scalar", (_draw(),), _reference)
@@ -623,7 +628,7 @@ case(
     (np.array([0.0, 1.0, 2.0]),),
     lambda x: np.float64(2.0),
     _reduce("vector_norm", {"ord": 0}),
-    constant=True,
+    kink=True,
     covers=("_nonzeros",),
 )
 for _ord in (1, 2, 3, math.inf):

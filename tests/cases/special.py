@@ -107,7 +107,7 @@ for _name, _operand in _ONE.items():
 for _name, _operands in _MORE.items():
     add(_name, "broadcast" if len(_operands) > 1 else "array", _operands)
 for _name, _operands in _ORDER.items():
-    add(_name, "order", _operands)
+    add(_name, "order", _operands, single=False)  # NumPy makes float64 of int64 and float32
 
 # Python numbers among the operands
 add("xlogy", "number", (2.0, POSITIVE))
@@ -141,7 +141,7 @@ add("spence", "one", (np.array([1.0, 1.0 + 1e-9, 0.999]),), covers=("special._lo
 add("boxcox", "zero", (POSITIVE, np.array([0.0, 1e-9, -1e-3])))
 add("inv_boxcox", "zero", (POSITIVE, np.array([0.0, 1e-9, -1e-3])), single=False)
 add("ellipk", "zero", (np.array([0.0, 1e-9, -1e-3]),))
-add("polygamma", "orders", (np.array([0, 1, 2]), POSITIVE))
+add("polygamma", "orders", (np.array([0, 1, 2]), POSITIVE), single=False)
 add(
     "loggamma", "complex", (np.array([1.5 + 0.5j, 0.3 - 2.0j]),), order=1,
     missing={"torch": "torch has real gamma functions only", "jax": "as torch"},
