@@ -30,7 +30,7 @@ LIBRARIES = {
     "torch": "torch",
     "jax": "jax.numpy",
 }
-PACKAGES = ("numpy", "scipy", "array-api-strict")
+PACKAGES = ("numpy", "scipy", "array-api-strict", "marray")
 LONGEST = 500
 
 

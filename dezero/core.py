@@ -153,6 +153,8 @@ class Variable:
             raise ValueError(msg)
         if wanted != (self._node is not None):
             self._node = Leaf(self) if wanted else None
+            if wanted:
+                self._base = None  # a leaf follows no other Variable
 
     @property
     def creator(self) -> Function | None:
@@ -184,6 +186,7 @@ class Variable:
         node = self._node
         if isinstance(node, (Function, Output)):
             self._node = leaf = Leaf(self)
+            self._base = None  # a leaf follows no other Variable
             leaf._watch, node._watch = node._watch, Watch()
             node._watch.leaf = leaf
             node._cut()
@@ -506,7 +509,7 @@ class Function:
     _watch: Watch | None
     _ends: tuple[Any, ...]
     _inputs: list[Variable]
-    _held: tuple[Variable | None, ...] = ()
+    _held: tuple[Any, ...] = ()
     _like: list[tuple[Any, Any]]
     _ys: list[Array] | None
     _asks_outputs = False
@@ -534,8 +537,8 @@ class Function:
         rank = max([edge._rank for edge in edges if edge is not None], default=-1) + 1
         if rank and recording():
             node._inputs = [_twin(handle) for handle in handles]
-            # A leaf is not held: its grad may lead back here.
-            node._held = tuple([None if isinstance(h._node, Leaf) else h for h in handles])
+            # Weakly: a grad, or what is assigned to a Variable later, may lead back here.
+            node._held = tuple([ref(handle) for handle in handles])
             node._like = [(handle._data.shape, handle._data.dtype) for handle in handles]
             node._rank, node._watch = rank, None
             node._ys = [y._data for y in results] if self._asks_outputs else None
@@ -704,8 +707,9 @@ def _twin(handle: Variable) -> Variable:
     return twin
 
 
-def _living(twin: Variable, held: Variable | None) -> Variable:
+def _living(twin: Variable, held: Any) -> Variable:
     """The Variable that ``twin`` stands for, if it is there and still the same."""
-    handle = twin._node._out() if held is None and isinstance(twin._node, Leaf) else held
-    same = handle is not None and handle._data is twin._data and handle._node is twin._node
-    return handle if same else twin  # type: ignore[return-value]  # None is not the same
+    handle: Variable | None = None if held is None else held()
+    if handle is None or handle._data is not twin._data or handle._node is not twin._node:
+        return twin
+    return handle

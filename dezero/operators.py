@@ -12,7 +12,7 @@ from .config import recording
 from .core import Leaf, Variable
 from .namespace import namespace
 from .protocols import array_function, array_ufunc, host, refuse
-from .views import alone, replace, root, wanted
+from .views import alone, private, replace, root, wanted
 
 __all__ = ["setup_variable"]
 
@@ -77,16 +77,21 @@ def _in_place(name: str, function: Any) -> Any:
     """The method for ``x += y`` and the like: ``x`` stays the same Variable, with a new value."""
 
     def method(self: Variable, other: Any) -> Variable:
-        if wanted(bottom := root(self)) and bottom._node.__class__ is Leaf:
-            return function(self, other)
+        leaf = wanted(bottom := root(self)) and bottom._node.__class__ is Leaf
         new = function(self, other)
+        if leaf and recording():
+            return new
         if new.shape != self.shape:
             msg = f"{name}: the result has shape {new.shape}, but the array {self.shape}"
             raise ValueError(msg)
         if new.dtype != self.dtype:
             new = _same_kind(name, self, new)
-        _check_recording(name, self, bottom)
-        replace(self, new)
+        if not leaf:
+            _check_recording(name, self, bottom)
+        if new._node is None and private(self):
+            self._data[...] = new._data
+        else:
+            replace(self, new)
         return self
 
     return method
@@ -141,7 +146,7 @@ def _set_item(self: Variable, key: Any, value: Any) -> None:
         _check_recording("assignment", self, bottom)
     old, value, key = F.indexing._settled(self, key, value)
     recorded = self._node is not None or (isinstance(value, Variable) and value._node is not None)
-    if not recorded and alone(self):  # such as an array that is filled in a loop
+    if not recorded and private(self):  # such as an array that is filled in a loop
         data = value._data if isinstance(value, Variable) else value
         backend_of(self._data).set_item(self._data, key, data, alone=True)
     else:
@@ -352,7 +357,11 @@ def _iterate(self: Variable) -> Any:
 
 
 def _elements(self: Variable) -> Any:
-    yield from F.unstack(self, 0)  # at the first element: `np.iterable(x)` asks for none
+    if self._node is None:
+        for i in range(self.shape[0]):
+            yield self[i]
+    else:  # one node for all; at the first element, as `np.iterable(x)` asks for none
+        yield from F.unstack(self, 0)
 
 
 def _namespace(self: Variable, *, api_version: str | None = None) -> Any:

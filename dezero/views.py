@@ -20,7 +20,7 @@ from .backends import backend_of, is_basic
 from .config import enable_backprop, recording
 from .core import Leaf, Output, Variable, _handle
 
-__all__ = ["alone", "replace", "root", "view", "viewed", "wanted"]
+__all__ = ["alone", "private", "replace", "root", "view", "viewed", "wanted"]
 
 _undo: dict[Any, Callable[..., Any]] = {}
 _GONE: Any = ref(_handle(None, None))  # what a node knows of a Variable that has left it
@@ -65,7 +65,8 @@ def viewed(y: Variable, x: Variable, function: Any, args: Any, kwargs: Any) -> N
     """
     raw = y._data
     if raw.__class__ is np.ndarray:
-        if raw.base is None:
+        owner = raw.base
+        if owner is None or (owner is not x._data and owner is not x._data.base):
             return
     elif isinstance(raw, np.generic) or not _may_share(function, args):
         return
@@ -91,6 +92,8 @@ def _base(x: Variable) -> tuple[Any, ...] | None:
 
 def _shares(x: Variable, memory: Any, function: Any, args: Any, kwargs: Any) -> bool:
     """Whether ``x``, a view by its function, lies in ``memory``."""
+    if x._data.__class__ is np.ndarray:
+        return np.may_share_memory(x._data, memory)
     return _may_share(function, args) and backend_of(memory).shares(x._data, memory)
 
 
@@ -201,8 +204,26 @@ _HELD = _holders((_handle(None, None),))
 
 def alone(x: Variable) -> bool:
     """Whether nothing but ``x`` holds its array, a NumPy array: no graph, no view, no user."""
-    data = x._data
-    if data.__class__ is not np.ndarray or data.base is not None or not data.flags.writeable:
+    return _is_own(x._data) and _count(x) <= _ALONE
+
+
+def private(x: Variable) -> bool:
+    """Whether only constants hold the memory of ``x``, a NumPy array, so it may be written into."""
+    bottom = x
+    while (link := _base(bottom)) is not None:
+        bottom = link[0]
+    owner = bottom._data
+    if not _is_own(owner):
         return False
-    del data
-    return _count(x) <= _ALONE
+    family = [bottom]
+    for y in family:
+        views = [link() for link in getattr(y, "_views", ())]
+        family += [v for v in views if v is not None and getattr(v._data, "base", None) is owner]
+    del owner
+    if any(y._node is not None or (y is not bottom and _count(y) > _ALONE) for y in family):
+        return False
+    return _count(bottom) < _ALONE + len(family) and any(y is x for y in family)
+
+
+def _is_own(data: Any) -> bool:
+    return data.__class__ is np.ndarray and data.base is None and data.flags.writeable

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dezero import Variable, no_grad
+from dezero import Variable, no_grad, xp
 from dezero.namespace import namespace
 
 MORE = int(os.environ.get("DEZERO_EXAMPLES", "1"))
@@ -1243,3 +1243,36 @@ def test_what_a_mask_overwrites_everywhere_has_no_gradient():
         x[np.isnan(x.data)] = a * 3.0
         x.sum().backward()
     np.testing.assert_array_equal(a.grad.data, [3.0, 3.0])
+
+
+def test_an_in_place_operator_under_no_grad_gives_a_leaf_new_data(lane):
+    p = lane.variable(np.array([1.0, 2.0, 3.0]))
+    y = p * p
+    raw = p.data
+    with no_grad():
+        q = p
+        p -= lane.array(np.full(3, 0.5))
+        p[:2] *= 2.0
+    assert p is q
+    assert p.requires_grad
+    assert p.creator is None
+    agrees(lane, p, [1.0, 3.0, 2.5])
+    agrees(lane, raw, [1.0, 2.0, 3.0])
+    y.sum().backward()
+    agrees(lane, p.grad, [2.0, 4.0, 6.0])
+
+
+def test_constants_that_share_memory_are_written_in_place():
+    x = xp.zeros((50, 3))
+    memory = x.data.__array_interface__["data"][0]
+    for row in x:
+        row += 1.0
+    x[3:5] *= 2.0
+    assert x.data.__array_interface__["data"][0] == memory
+    assert float(x.sum()) == 156.0
+    v = Variable(np.array(2.0))
+    y = x[0] * v  # keeps the row
+    x[0] = 9.0
+    y.sum().backward()
+    assert float(v.grad) == 3.0
+    assert float(x[0, 0]) == 9.0

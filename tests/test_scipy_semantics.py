@@ -14,7 +14,8 @@ def test_a_broadcast_to_the_same_shape_can_be_assigned_to():
     y[xp.isinf(y)] = 0.0
     assert y.data.tolist() == [1.0, 0.0]
     assert z.data.tolist() == [0.0, 0.0]
-    y, z = xp.broadcast_arrays(xp.ones(1), xp.zeros(2))
+    x = xp.ones(1)
+    y, z = xp.broadcast_arrays(x, xp.zeros(2))
     with pytest.raises(ValueError, match="broadcast array"):
         y[0] = 2.0
 
