@@ -213,7 +213,7 @@ def private(x: Variable) -> bool:
     while (link := _base(bottom)) is not None:
         bottom = link[0]
     owner = bottom._data
-    if not _is_own(owner):
+    if not (_is_own(owner) and x._data.flags.writeable):  # a broadcast array is not
         return False
     family = [bottom]
     for y in family:
