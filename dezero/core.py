@@ -58,7 +58,7 @@ class Variable:
     _data: Array
     _kind: tuple[tuple[int, ...], Any] | None
     _base: tuple[Any, ...] | None
-    _views: list[Any]
+    _views: list[Any] | None
 
     if TYPE_CHECKING:  # operators.py attaches these
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = cast(Any, None)
@@ -99,6 +99,7 @@ class Variable:
             msg = f"arrays of dtype {data.dtype} are not supported, expected numbers or booleans"
             raise TypeError(msg)
         self._data = data
+        self._base = self._views = None  # it shares no memory with what it did before
         # Shape and real dtype, which elementwise operations pass on; None: not known, or complex.
         xp = by_type.get(data.__class__)
         known = xp is not None and xp.is_inexact(dtype := data.dtype) and not xp.is_complex(dtype)

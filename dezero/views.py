@@ -147,7 +147,7 @@ def replace(x: Variable, new: Variable) -> None:
 
 def _views(x: Variable) -> list[Variable]:
     """The living views of ``x``, or of the array that it had so far."""
-    views = [link() for link in getattr(x, "_views", ())]
+    views = [link() for link in getattr(x, "_views", None) or ()]
     return [y for y in views if y is not None and y._base and _shares(y, x._data, *y._base[1:])]
 
 
@@ -217,7 +217,7 @@ def private(x: Variable) -> bool:
         return False
     family = [bottom]
     for y in family:
-        views = [link() for link in getattr(y, "_views", ())]
+        views = [link() for link in getattr(y, "_views", None) or ()]
         family += [v for v in views if v is not None and getattr(v._data, "base", None) is owner]
     del owner
     if any(y._node is not None or (y is not bottom and _count(y) > _ALONE) for y in family):

@@ -223,3 +223,14 @@ def test_a_class_sees_the_inputs_of_its_call():
     equals(y.creator.inputs[0], [1.0, 2.0])
     y.sum().backward()
     equals(v.grad, [2.0, 4.0])
+
+
+def test_other_data_shares_no_memory_with_the_old_views(lane):
+    p = lane.variable(np.ones(4), requires_grad=False)
+    v, w = p[:2], p[2:]
+    p.data = lane.array(np.zeros(4))
+    p[0] = 5.0
+    np.testing.assert_array_equal(lane.numpy(v), [1.0, 1.0])
+    w.data = lane.array(np.zeros(2))
+    p[3] = 7.0
+    np.testing.assert_array_equal(lane.numpy(w), [0.0, 0.0])

@@ -589,10 +589,15 @@ for kind in (
     svm.LinearSVR,
     svm.SVR,
     gaussian_process.GaussianProcessRegressor,
-    neural_network.MLPRegressor,
 ):
     module = kind.__module__.split(".")[1]
     given(f"{module}.{kind.__name__}", kind, np.sin(np.arange(12.0)), "predict")
+given(
+    "neural_network.MLPRegressor",
+    lambda: neural_network.MLPRegressor(activation="tanh", max_iter=20, random_state=0),
+    np.sin(np.arange(12.0)),
+    "predict",
+)
 for kind in (linear_model.SGDClassifier, svm.LinearSVC, svm.SVC):
     module = kind.__module__.split(".")[1]
     given(
