@@ -150,7 +150,7 @@ def meshgrid(*arrays, indexing="xy"):
     result = []
     for x, i in zip(vectors, places, strict=True):
         line = tuple(n if i == j else 1 for j, n in enumerate(shape))
-        result.append(broadcast_to(reshape(x, line), shape))
+        result.append(copy(broadcast_to(reshape(x, line), shape)))
     return tuple(result)
 
 
