@@ -54,10 +54,10 @@ def arange(
     start, stop, step = (_number("arange", x) for x in (start, stop, step))
     if _wanted(start, stop, step):
         first, last = (0, start) if stop is None else (start, stop)
-        count = xp.arange(*map(_value, (first, last, step)), device=device).shape[0]
+        count = xp.arange(*map(_value, (first, last, step)), device=xp.place(device)).shape[0]
         steps = _steps(xp, count, dtype, device, first, last, step)
         return astype(first + step * steps, steps.dtype, copy=False)
-    return _handle(xp.arange(start, stop, step, dtype=dtype, device=device), None)
+    return _handle(xp.arange(start, stop, step, dtype=dtype, device=xp.place(device)), None)
 
 
 def _number(name: str, x: Any) -> Any:
@@ -86,7 +86,7 @@ def _steps(xp: Backend, count: int, dtype: Any, device: Any, *numbers: Any) -> A
     """0, 1, ... ``count - 1`` in ``dtype``, by default that of those numbers that are Variables."""
     if dtype is None:
         dtype = xp.result_type(*(x._data for x in numbers if isinstance(x, Variable)))
-    return xp.astype(xp.arange(count, device=device), dtype)
+    return xp.astype(xp.arange(count, device=xp.place(device)), dtype)
 
 
 def asarray(
@@ -145,7 +145,10 @@ def asarray(
         parts = [asarray(xp, part, device=device) for part in obj]
         common = dtype or xp.result_type(*(part._data for part in parts))
         return stack([asarray(xp, part, dtype=common) for part in parts])
-    made = xp.asarray(obj, dtype=dtype, device=device, copy=copy)
+    made = xp.asarray(obj, dtype=dtype, device=xp.place(device), copy=copy)
+    if getattr(made.dtype, "kind", "f") in "OUSMmT":
+        msg = f"asarray: arrays of dtype {made.dtype} are not supported, expected numbers"
+        raise TypeError(msg)
     return Variable(made, requires_grad=False)
 
 
@@ -160,7 +163,7 @@ def _variables(obj: Any) -> Iterator[Variable]:
 
 def empty(xp: Backend, shape: Any, *, dtype: Any = None, device: Any = None) -> Variable:
     """An array of ``shape`` with arbitrary values. A constant."""
-    return _handle(xp.empty(shape, dtype=dtype, device=device), None)
+    return _handle(xp.empty(shape, dtype=dtype, device=xp.place(device)), None)
 
 
 def eye(
@@ -174,7 +177,7 @@ def eye(
     device: Any = None,
 ) -> Variable:
     """A matrix with ones on its ``k``-th diagonal, else zeros. A constant."""
-    return _handle(xp.eye(n_rows, n_cols, k=k, dtype=dtype, device=device), None)
+    return _handle(xp.eye(n_rows, n_cols, k=k, dtype=dtype, device=xp.place(device)), None)
 
 
 def from_dlpack(
@@ -204,7 +207,7 @@ def full(
     value = _number("full", fill_value)
     if _wanted(value):
         return copied(broadcast_to(asarray(xp, value, dtype=dtype, device=device), shape))
-    return _handle(xp.full(shape, value, dtype=dtype, device=device), None)
+    return _handle(xp.full(shape, value, dtype=dtype, device=xp.place(device)), None)
 
 
 def linspace(
@@ -226,18 +229,18 @@ def linspace(
     if _wanted(start, stop):
         steps = _steps(xp, num, dtype, device, start, stop) / max(num - endpoint, 1)
         return astype(start * (1.0 - steps) + stop * steps, steps.dtype, copy=False)
-    y = xp.linspace(start, stop, num, dtype=dtype, device=device, endpoint=endpoint)
+    y = xp.linspace(start, stop, num, dtype=dtype, device=xp.place(device), endpoint=endpoint)
     return _handle(y, None)
 
 
 def ones(xp: Backend, shape: Any, *, dtype: Any = None, device: Any = None) -> Variable:
     """An array of ones. A constant."""
-    return _handle(xp.ones(shape, dtype=dtype, device=device), None)
+    return _handle(xp.ones(shape, dtype=dtype, device=xp.place(device)), None)
 
 
 def zeros(xp: Backend, shape: Any, *, dtype: Any = None, device: Any = None) -> Variable:
     """An array of zeros. A constant."""
-    return _handle(xp.zeros(shape, dtype=dtype, device=device), None)
+    return _handle(xp.zeros(shape, dtype=dtype, device=xp.place(device)), None)
 
 
 # --- dtypes -------------------------------------------------------------------------------------
@@ -307,7 +310,7 @@ def rfftfreq(
 
 
 def _frequencies(xp: Backend, name: str, n: int, d: float, dtype: Any, device: Any) -> Any:
-    y = getattr(xp.fft, name)(n, d=d, device=device)
+    y = getattr(xp.fft, name)(n, d=d, device=xp.place(device))
     return y if dtype is None else xp.astype(y, dtype)
 
 

@@ -110,8 +110,8 @@ CHECKS: dict[str, list[tuple[Any, ...]]] = {
 # Protocol with tests of its own, below or in other files.
 ELSEWHERE = {
     "add_into", "astype", "careful", "check_labels", "copy", "device", "devices",
-    "floor_divide", "from_numpy", "holds", "is_complex", "is_inexact", "owned", "put", "shares",
-    "special", "special_function", "to_device", "to_numpy", "why_unavailable",
+    "floor_divide", "from_numpy", "holds", "is_complex", "is_inexact", "owned", "place", "put",
+    "shares", "special", "special_function", "to_device", "to_numpy", "why_unavailable",
 }  # fmt: skip
 # What a backend refuses.
 REFUSED = {

@@ -218,6 +218,10 @@ class Backend:
         """The device that ``x`` lives on."""
         return x.device
 
+    def place(self, device: Any) -> Any:
+        """``device`` as the library's functions take it, if it is given by its name."""
+        return device
+
     def to_device(self, x: Array, device: Any) -> Array:
         """``x`` on ``device``, a device of this library."""
         return x.to_device(device)

@@ -31,10 +31,10 @@ class JAXBackend(Backend):
         return None if isinstance(x, self.jax.core.Tracer) else x.device
 
     def to_device(self, x: Any, device: Any) -> Any:
-        device = self._device(device)
+        device = self.place(device)
         return x if device == self.device(x) else self.jax.device_put(x, device)
 
-    def _device(self, device: Any) -> Any:
+    def place(self, device: Any) -> Any:
         if isinstance(device, str):
             kind, _, number = device.partition(":")
             try:
@@ -49,7 +49,7 @@ class JAXBackend(Backend):
         return np.array(x)
 
     def from_numpy(self, x: np.ndarray, device: Any = None) -> Any:
-        return self.namespace.asarray(x, device=self._device(device))
+        return self.namespace.asarray(x, device=self.place(device))
 
     def owned(self, table: dict[Any, Any], key: Any) -> Any:
         return table[key]

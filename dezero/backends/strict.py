@@ -26,11 +26,11 @@ class StrictBackend(Backend):
         super().__init__(array_api_strict, "strict")
         self.strict = array_api_strict
 
-    def _device(self, device: Any) -> Any:
+    def place(self, device: Any) -> Any:
         return self.strict.Device(device) if isinstance(device, str) else device
 
     def to_device(self, x: Any, device: Any) -> Any:
-        return x.to_device(self._device(device))
+        return x.to_device(self.place(device))
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.array(x.to_device(self.strict.Device("CPU_DEVICE"))._array)
@@ -39,7 +39,7 @@ class StrictBackend(Backend):
         return np.may_share_memory(y._array, x._array)
 
     def from_numpy(self, x: np.ndarray, device: Any = None) -> Any:
-        return self.asarray(np.array(x), device=self._device(device))
+        return self.asarray(np.array(x), device=self.place(device))
 
     def special_function(self, name: str) -> Any:
         if numpy_backend.special_function(name) is None:
