@@ -232,3 +232,12 @@ def test_errors_say_what_was_got(name):
     with pytest.raises(kind) as caught:
         call(Variable(np.ones((2, 3))))
     assert text in str(caught.value)
+
+
+def test_products_of_nothing_with_an_initial_one_are_recorded(lane):
+    x = lane.variable(np.ones((2, 0)))
+    y = F.cumulative_prod(x, axis=1, include_initial=True)
+    assert y.shape == (2, 1)
+    assert y.requires_grad
+    F.sum(y).backward()
+    assert x.grad.shape == (2, 0)

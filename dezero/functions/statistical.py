@@ -6,7 +6,6 @@ from ..backends import backend_of, normalized_axes
 from ..config import recording
 from ..core import Variable, as_variable
 from ..primitive import constant, ops, primitive
-from .creation import ones_like
 from .elementwise import _or_infinity, astype
 from .manipulation import concat
 
@@ -220,9 +219,8 @@ def cumulative_prod(x, axis=None, include_initial=False, dtype=None):
         y = concat([y[(*lead, slice(None, shift))], later], axis=axis)
         shift *= 2
     if include_initial:
-        if not n:
-            return _cumulative_prod(x, axis=axis, include_initial=True, dtype=dtype)
-        y = concat([ones_like(y[(*lead, slice(0, 1))]), y], axis=axis)
+        first = _cumulative_prod(x[(*lead, slice(0, 0))], axis, True, dtype)
+        y = concat([first, y], axis=axis)
     return y
 
 
