@@ -236,7 +236,7 @@ def test_errors_say_what_was_got(name):
 
 def test_products_of_nothing_with_an_initial_one_are_recorded(lane):
     x = lane.variable(np.ones((2, 0)))
-    y = F.cumulative_prod(x, axis=1, include_initial=True)
+    y = F.cumulative_prod(x, axis=1, include_initial=True, dtype=x.dtype)
     assert y.shape == (2, 1)
     assert y.requires_grad
     F.sum(y).backward()

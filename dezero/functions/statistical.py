@@ -219,7 +219,8 @@ def cumulative_prod(x, axis=None, include_initial=False, dtype=None):
         y = concat([y[(*lead, slice(None, shift))], later], axis=axis)
         shift *= 2
     if include_initial:
-        first = _cumulative_prod(x[(*lead, slice(0, 0))], axis, True, dtype)
+        nothing = x[(*lead, slice(0, 0))]
+        first = _cumulative_prod(nothing, axis=axis, include_initial=True, dtype=dtype)
         y = concat([first, y], axis=axis)
     return y
 
