@@ -53,7 +53,6 @@ CHECKS: dict[str, list[tuple[Any, ...]]] = {
         (_drawn(2, 3), _mask, 1.0),
     ],
     "last": [(np.array([3, 0, 3, 1]), 5)],
-    "sum_to": [(_drawn(2, 3, 4), (3, 1)), (_drawn(2, 3), (2, 3))],
     "scatter_add": [
         (_drawn(4), 1, (3, 4)),
         (_drawn(2, 4), slice(None, None, -2), (4, 4)),

@@ -248,16 +248,6 @@ class Backend:
 
     # --- kernels that the standard lacks ------------------------------------------------------
 
-    def sum_to(self, x: Array, shape: tuple[int, ...]) -> Array:
-        """``x`` summed over the dimensions along which ``shape`` is broadcast to its shape."""
-        if x.shape == shape:
-            return x
-        lead = x.ndim - len(shape)
-        short = tuple(i + lead for i, n in enumerate(shape) if n == 1 != x.shape[i + lead])
-        axes = tuple(range(lead)) + short
-        y = self.sum(x, axis=axes, keepdims=True) if axes else x
-        return self.reshape(y, shape) if lead else y
-
     def get_item(self, x: Array, key: Any) -> Array:
         """``x[key]``."""
         return x[complete(key, x.ndim)]

@@ -67,11 +67,21 @@ def _check_places(x, key):
             raise mixed("get_item: array and index", x, part)
 
 
+def _sum_to(xp, x, shape):
+    if x.shape == shape:
+        return x
+    lead = x.ndim - len(shape)
+    short = tuple(i + lead for i, n in enumerate(shape) if n == 1 != x.shape[i + lead])
+    axes = tuple(range(lead)) + short
+    y = xp.sum(x, axis=axes, keepdims=True) if axes else x
+    return xp.reshape(y, shape) if lead else y
+
+
 def _assigned_rule(xp, g, key, value_shape):
     d = xp.get_item(g, key)
     stays = xp.stays(key, g.shape, xp.device(g))
     d = d if stays is None else xp.where(stays, d, xp.zeros_like(d))
-    return xp.sum_to(d, value_shape)
+    return _sum_to(xp, d, value_shape)
 
 
 @primitive(lambda xp, g, key: xp.set_item(g, key, 0.0), _assigned_rule)

@@ -26,8 +26,9 @@ from ..core import Variable
 from ..dispatch import common
 from ..primitive import constant, ops, primitive, variadic
 from .elementwise import abs, positive
+from .indexing import _sum_to
 from .linear_algebra import matmul, outer, tensordot, vecdot
-from .manipulation import _sum_to, matrix_transpose
+from .manipulation import matrix_transpose
 from .statistical import max as _max
 from .statistical import min as _min
 from .statistical import sum as _sum

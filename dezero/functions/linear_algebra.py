@@ -7,8 +7,8 @@ from ..backends import backend_of, is_integer, normalized_axes
 from ..core import Variable, _operand
 from ..primitive import ops, primitive, variadic
 from .elementwise import conj
-from .indexing import take
-from .manipulation import _sum_to, broadcast_to, moveaxis, permute_dims, reshape
+from .indexing import _sum_to, take
+from .manipulation import broadcast_to, moveaxis, permute_dims, reshape
 from .statistical import sum
 
 __all__ = ["einsum", "linear", "matmul", "outer", "tensordot", "vecdot"]

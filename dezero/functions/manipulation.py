@@ -7,7 +7,7 @@ from ..core import Variable, as_variable
 from ..primitive import ops, primitive, variadic
 from ..views import root, view
 from .elementwise import copy
-from .indexing import _viewed_items, take
+from .indexing import _sum_to, _viewed_items, take
 
 __all__ = [
     "broadcast_arrays",
@@ -162,16 +162,6 @@ ops["squeeze"] = squeeze
 def flatten(x):
     """``x`` as a matrix: the first dimension stays, the others become one."""
     return reshape(x, (x.shape[0], math.prod(x.shape[1:])))
-
-
-def _sum_to(xp, x, shape):
-    if x.shape == shape:
-        return x
-    lead = x.ndim - len(shape)
-    short = tuple(i + lead for i, n in enumerate(shape) if n == 1 != x.shape[i + lead])
-    axes = tuple(range(lead)) + short
-    y = xp.sum(x, axis=axes, keepdims=True) if axes else x
-    return xp.reshape(y, shape) if lead else y
 
 
 def _unless_shared(x, value, shape):
