@@ -4,14 +4,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ..dispatch import EXTENSIONS
-from .activation import *
 from .creation import *
 from .elementwise import *
 from .indexing import *
 from .linear_algebra import *
-from .loss import *
 from .manipulation import *
-from .random import *
 from .set import *
 from .sorting import *
 from .statistical import *
@@ -23,11 +20,34 @@ if TYPE_CHECKING:
     from . import fft as fft
     from . import linalg as linalg
     from . import special as special
+    from .activation import *
+    from .loss import *
+    from .random import *
+
+_BY_USE = ("activation", "loss", "random")
 
 
 def __getattr__(name: str) -> Any:
-    """``linalg``, ``fft`` and ``special`` are loaded when they are first asked for."""
-    if name in EXTENSIONS:
+    """What networks need is loaded with the first name of it that is asked for.
+
+    ``linalg``, ``fft`` and ``special`` are loaded each by itself.
+    """
+    if name in EXTENSIONS or name in _BY_USE:
         return importlib.import_module(f".{name}", __name__)
+    if not name.startswith("__"):
+        _load()
+        if name in globals():
+            return globals()[name]
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    _load()
+    return sorted({*globals(), *EXTENSIONS})
+
+
+def _load() -> None:
+    for chapter in _BY_USE:
+        module = importlib.import_module(f".{chapter}", __name__)
+        globals().update({found: getattr(module, found) for found in module.__all__})

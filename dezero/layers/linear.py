@@ -2,6 +2,7 @@
 
 import math
 import operator
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from .. import functions as F
 from .. import random
 from ..backends import backend_of
 from ..core import Parameter, Variable
+from .initializers import Initializer
 from .layer import Layer
 
 __all__ = ["Linear"]
@@ -28,6 +30,7 @@ class Linear(Layer):
         nobias: Leave out ``b``.
         dtype: NumPy floating dtype of the parameters.
         in_size: I, if it is to be fixed at once.
+        initial: What ``W`` is drawn by, instead; see `dezero.layers.initializers`.
 
     Raises:
         TypeError: A size is not an integer, or ``dtype`` is not floating.
@@ -42,14 +45,20 @@ class Linear(Layer):
         (5, 3)
     """
 
+    state_names = MappingProxyType({"W": "weight", "b": "bias"})
+    state_axes = MappingProxyType({"W": (1, 0)})
+
     def __init__(
         self,
         out_size: int,
         nobias: bool = False,
         dtype: Any = np.float32,
         in_size: int | None = None,
+        *,
+        initial: Initializer | None = None,
     ) -> None:
         super().__init__()
+        self.initial = initial
         self.out_size = _size("out_size", out_size)
         self.in_size = None if in_size is None else _size("in_size", in_size)
         self.dtype = np.dtype(dtype)
@@ -86,6 +95,8 @@ class Linear(Layer):
             self.b.data = backend.from_numpy(b, device)
 
     def _drawn(self, in_size: int) -> np.ndarray:
+        if self.initial is not None:
+            return self.initial((in_size, self.out_size), self.dtype, fan=(in_size, self.out_size))
         # A Python float: NumPy's would make the product float64.
         scale = math.sqrt(1 / in_size)
         return random.normal((in_size, self.out_size)).astype(self.dtype) * scale
