@@ -147,7 +147,7 @@ def generator(key: int | None = None, *index: int) -> "np.random.Generator":
         key: The seed. Without one, the next draw of the package seeds it: the next number under
             `seed`, else NumPy's global generator.
         *index: Up to three integers below 2**64; every tuple is an independent stream. The package
-            itself uses 0 and 1 as the first of them.
+            itself uses 0, 1, 2 and what is from 2**32 on as the first of them.
 
     Raises:
         ValueError: More than three integers.

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 
 from .. import random
+from . import draws
+from .collation import stacked
+from .transforms import Compose
 
-__all__ = ["Dataset", "Digits"]
+__all__ = ["Dataset", "Digits", "SinCurve", "Spiral", "get_spiral"]
 
 _SPLITS = 2  # the stream of `dezero.random.generator` that splits are drawn from
 
@@ -18,13 +21,18 @@ _SPLITS = 2  # the stream of `dezero.random.generator` that splits are drawn fro
 class Dataset:
     """Pairs ``(example, label)`` by number.
 
-    Subclasses override `prepare`, which sets ``data`` and ``label``; ``label`` may stay None.
+    Subclasses override `prepare`, which sets ``data`` and ``label``; ``label`` may stay None. Or
+    they override ``__getitem__`` and ``__len__`` alone, for data that do not fit into memory.
     A slice or an array of integers gives a pair of arrays; the transforms apply to each example.
+    A transform that has a method ``many`` is asked for several at once.
 
     Args:
         train: Which part; a subclass decides what it means.
         transform: A function of one example.
         target_transform: A function of one label.
+
+    Raises:
+        ValueError: ``prepare`` set another number of labels than of examples.
 
     Example:
         >>> import numpy as np
@@ -49,11 +57,15 @@ class Dataset:
         target_transform: Callable[[Any], Any] | None = None,
     ) -> None:
         self.train = train
-        self.transform = transform
-        self.target_transform = target_transform
+        # Subclasses may call them: no transform is one that changes nothing.
+        self.transform = Compose() if transform is None else transform
+        self.target_transform = Compose() if target_transform is None else target_transform
         self.data = None
         self.label = None
         self.prepare()
+        if self.label is not None and len(self.label) != len(self):
+            msg = f"{type(self).__name__}: {len(self)} examples with {len(self.label)} labels"
+            raise ValueError(msg)
 
     def prepare(self) -> None:
         """Set ``data`` and ``label``."""
@@ -65,19 +77,19 @@ class Dataset:
         return len(self.data)
 
     def __getitem__(self, index: Any) -> tuple[Any, Any]:
-        if isinstance(index, slice):
-            return self._several(range(*index.indices(len(self))))
-        if np.ndim(index) == 1:
-            return self._several(index)
-        if isinstance(index, (bool, np.bool_)) or not np.issubdtype(type(index), np.integer):
-            msg = f"{type(self).__name__}: index {index!r}; an integer, slice or list is expected"
-            raise TypeError(msg)
+        if type(index) is not int:
+            if isinstance(index, slice):
+                return self._several(range(*index.indices(len(self))))
+            if np.ndim(index) == 1:
+                return self._several(index)
+            if isinstance(index, bool) or not isinstance(index, (int, np.integer)):
+                msg = f"{type(self).__name__}: index {index!r}; an integer, slice or list"
+                raise TypeError(msg + " is expected")
         if not -len(self) <= index < len(self):
             msg = f"{type(self).__name__}: index {index} is out of range for {len(self)} examples"
             raise IndexError(msg)
-        x = _applied(self.transform, self.data[index])
-        t = None if self.label is None else _applied(self.target_transform, self.label[index])
-        return x, t
+        x = self.transform(self.data[index])
+        return x, None if self.label is None else self.target_transform(self.label[index])
 
     def _several(self, index: Any) -> tuple[Any, Any]:
         index = np.asarray(index)
@@ -95,8 +107,83 @@ class Dataset:
                 f"range for {len(self)} examples"
             )
             raise IndexError(msg)
-        x = _taken(self.data, index, self.transform)
-        return x, None if self.label is None else _taken(self.label, index, self.target_transform)
+        if not index.size or self._at_once():
+            x = _taken(self.data, index, self.transform)
+            label = self.label
+            return x, None if label is None else _taken(label, index, self.target_transform)
+        pairs = [self._example(i) for i in np.where(index < 0, index + len(self), index).tolist()]
+        x = stacked([x for x, _ in pairs], "[0]")
+        return x, None if self.label is None else stacked([t for _, t in pairs], "[1]")
+
+    def _at_once(self) -> bool:
+        """Whether several examples can be taken by one index, and changed together."""
+        parts = [(self.data, self.transform)]
+        parts += [] if self.label is None else [(self.label, self.target_transform)]
+        return all(
+            isinstance(items, np.ndarray) and getattr(transform, "many", None) is not None
+            for items, transform in parts
+        )
+
+    def _example(self, i: int) -> tuple[Any, Any]:
+        draws.begin(i)
+        try:
+            return self[i]
+        except Exception as error:
+            error.add_note(f"{type(self).__name__}: this was example {i}")
+            raise
+
+
+def get_spiral(train: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Three arms of a spiral of 100 points each, shuffled: the book's numbers.
+
+    NumPy's global generator is seeded, with 1984 to train and 2020 to test, and is left where the
+    book leaves it: the printed losses of its chapters follow from that.
+
+    Returns:
+        Points, float32 ``(300, 2)``, and the arms that they are of, int64 ``(300,)``.
+
+    Example:
+        >>> x, t = get_spiral()
+        >>> x.shape, t[:5].tolist()
+        ((300, 2), [1, 1, 2, 0, 1])
+    """
+    np.random.seed(1984 if train else 2020)
+    count, arms = 100, 3
+    x = np.zeros((count * arms, 2), np.float32)
+    t = np.repeat(np.arange(arms, dtype=np.int64), count)
+    for place in range(count * arms):
+        radius = (place % count) / count
+        angle = int(t[place]) * 4.0 + 4.0 * radius + np.random.randn() * 0.2
+        x[place] = radius * np.sin(angle), radius * np.cos(angle)
+    order = np.random.permutation(count * arms)
+    return x[order], t[order]
+
+
+class Spiral(Dataset):
+    """The points of `get_spiral`, with their arms as labels."""
+
+    def prepare(self) -> None:
+        self.data, self.label = get_spiral(self.train)
+
+
+class SinCurve(Dataset):
+    """One period in 1,000 points, and the next point of each: 999 pairs, float64 ``(999, 1)``.
+
+    To train it is a sine with noise from -0.05 to 0.05, to test a cosine without. The noise is
+    drawn in both cases, as in the book: without a seed, from NumPy's global generator.
+
+    Example:
+        >>> curve = SinCurve(train=False)
+        >>> len(curve), curve[0][0].tolist()
+        (999, [1.0])
+    """
+
+    def prepare(self) -> None:
+        x = np.linspace(0, 2 * np.pi, 1000)
+        noise = -0.05 + (0.05 + 0.05) * random.uniform(x.shape)
+        y = np.sin(x) + noise if self.train else np.cos(x)
+        self.data = y[:-1, None]
+        self.label = y[1:, None]
 
 
 class Digits(Dataset):
@@ -157,12 +244,8 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-def _applied(transform: Callable[[Any], Any] | None, item: Any) -> Any:
-    return item if transform is None else transform(item)
-
-
-def _taken(items: Any, index: np.ndarray, transform: Callable[[Any], Any] | None) -> np.ndarray:
-    """The items at ``index``, each transformed, as one array."""
-    if transform is None and isinstance(items, np.ndarray):
-        return items[index]
-    return np.array([_applied(transform, items[i]) for i in index])
+def _taken(items: Any, index: np.ndarray, transform: Any) -> np.ndarray:
+    """The items at ``index``, transformed together; none at all are not transformed."""
+    if not index.size:
+        return items[:0] if isinstance(items, np.ndarray) else np.array([])
+    return transform.many(items[index])

@@ -8,7 +8,9 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from dezero.data import Dataset, Digits
+import dezero.random
+from dezero.data import Dataset, Digits, SinCurve, Spiral, get_spiral
+from dezero.data.transforms import Compose, Flatten, Normalize, ToFloat
 
 
 class Numbers(Dataset):
@@ -84,6 +86,97 @@ def test_bad_index(index, error, match):
 def test_no_data():
     with pytest.raises(TypeError, match="no data"):
         len(Dataset())
+
+
+def test_several_at_once_are_each_one_alone():
+    class Pictures(Dataset):
+        def prepare(self):
+            self.data = np.random.default_rng(0).integers(0, 256, (6, 3, 2, 2)).astype(np.uint8)
+            self.label = np.arange(6)
+
+    for transform in (
+        Compose([ToFloat(), Normalize([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]), Flatten()]),
+        Compose([Flatten(), ToFloat(), Normalize(0.0, 255.0)]),
+        Compose([ToFloat(), lambda x: x * 2]),  # one of them is for single examples
+        Compose(),
+        None,
+    ):
+        data = Pictures(transform=transform, target_transform=ToFloat())
+        x, t = data[[4, -6, 1]]
+        want = [data[4], data[0], data[1]]
+        np.testing.assert_array_equal(x, [x for x, _ in want])
+        np.testing.assert_array_equal(t, [t for _, t in want])
+        assert x.dtype == want[0][0].dtype
+        x[:] = 0
+        assert data.data.any()
+
+
+def test_labels_and_examples_are_as_many():
+    class Short(Numbers):
+        def prepare(self):
+            super().prepare()
+            self.label = self.label[:-1]
+
+    with pytest.raises(ValueError, match="Short: 10 examples with 9 labels"):
+        Short()
+
+
+def test_errors_of_transforms_name_the_example():
+    data = Numbers(transform=lambda x: 1 / (x - 3).item())
+    with pytest.raises(ZeroDivisionError) as caught:
+        data[1:5]
+    assert caught.value.__notes__ == ["Numbers: this was example 3"]
+    ragged = Numbers(transform=lambda x: np.ones(x))
+    with pytest.raises(ValueError, match=r"\(part \[0\]\) differ in shape: \(2,\)"):
+        ragged[2:4]
+
+
+# The book's small ones
+
+
+# What the book's own package gives: SHA-256 of both parts, and the generator's next number.
+SPIRAL = (
+    "860068db574bb8fc46c2340d84c6071be4fde5bea0021389b2c86f1c05e2d379",
+    "36b2f5e8ca7a1db27f9bfff228f65d05f7281227ed975883893663af537d56bc",
+    0.8646111339647672,
+)
+
+
+def test_the_spirals_numbers():
+    x, t = get_spiral(train=True)
+    assert (x.dtype, t.dtype, x.shape) == (np.float32, np.int64, (300, 2))
+    assert hashlib.sha256(x.tobytes() + t.tobytes()).hexdigest() == SPIRAL[0]
+    after = np.random.rand()
+    x, t = get_spiral(train=False)
+    assert hashlib.sha256(x.tobytes() + t.tobytes()).hexdigest() == SPIRAL[1]
+    # The generator is seeded, and stays where the book leaves it.
+    np.random.seed(0)
+    data = Spiral()
+    assert after == SPIRAL[2]
+    assert np.random.rand() == SPIRAL[2]
+    np.testing.assert_array_equal(data.data, get_spiral()[0])
+    np.testing.assert_array_equal(data.label, get_spiral()[1])
+
+
+def test_sin_curve():
+    np.random.seed(5)
+    curve = SinCurve()
+    np.random.seed(5)
+    want = np.sin(np.linspace(0, 2 * np.pi, 1000)) + np.random.uniform(-0.05, 0.05, 1000)
+    np.testing.assert_array_equal(curve.data[:, 0], want[:-1])
+    np.testing.assert_array_equal(curve.label[:, 0], want[1:])
+    np.random.seed(5)
+    test = SinCurve(train=False)
+    after = np.random.rand()
+    np.random.seed(5)
+    np.random.rand(1000)
+    assert after == np.random.rand()
+    np.testing.assert_array_equal(test.data[:, 0], np.cos(np.linspace(0, 2 * np.pi, 1000))[:-1])
+    dezero.random.seed(1)
+    first = SinCurve().data
+    dezero.random.seed(1)
+    np.testing.assert_array_equal(SinCurve().data, first)
+    dezero.random.seed(None)
 
 
 # Digits
