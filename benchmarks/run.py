@@ -1,4 +1,4 @@
-"""All benchmarks of the engine, one after the other, as one Markdown file.
+"""All benchmarks, one after the other, as one Markdown file.
 
     python benchmarks/run.py [--quick] [--out FILE] [--only NAME ...]
 
@@ -20,6 +20,7 @@ BENCHMARKS = {
     "growth": ["--rounds", "1", "--largest", "100000"],
     "memory": ["--rounds", "2"],
     "import_time": ["--rounds", "11"],
+    "networks": ["--rounds", "3"],
 }
 
 

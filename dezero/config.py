@@ -17,12 +17,14 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 enable_backprop: ContextVar[bool] = ContextVar("enable_backprop", default=True)
 _train: ContextVar[bool] = ContextVar("train", default=True)
-_modes = {"enable_backprop": enable_backprop, "train": _train}
+_exact: ContextVar[bool] = ContextVar("exact_convolution", default=False)
+_modes = {"enable_backprop": enable_backprop, "train": _train, "exact_convolution": _exact}
 
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200  # as in the module inspect
 
 recording = enable_backprop.get
 training = _train.get
+exact_convolution = _exact.get
 
 
 def _mode(name: str) -> ContextVar[bool]:
@@ -46,8 +48,11 @@ class Config(metaclass=_ConfigType):
 
     ``enable_backprop`` (True): operations are recorded, so that gradients can be asked for.
     ``train`` (True): layers such as dropout behave as in training.
+    ``exact_convolution`` (False): every convolution is a plain sum of products; otherwise those of
+    3x3 in float32 may be taken by Winograd's algorithm, which is faster and a little less precise.
 
-    An assignment holds for the current thread or asyncio task. A new thread starts with both True.
+    An assignment holds for the current thread or asyncio task. A new thread starts with the values
+    in parentheses.
 
     Example:
         >>> from dezero import Config
@@ -63,7 +68,7 @@ class using_config:
     the mode only while it runs: between its suspensions the caller's modes are in force.
 
     Args:
-        name: ``"enable_backprop"`` or ``"train"``.
+        name: ``"enable_backprop"``, ``"train"`` or ``"exact_convolution"``.
         value: The value inside the block.
 
     Raises:

@@ -14,6 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from .convolution import Convolution
+from .neural import Neural
+from .normalization import Normalization
+from .pooling import Pooling
 from .special import Special
 
 __all__ = [
@@ -129,7 +133,7 @@ def normalized_axes(
     return result
 
 
-class Backend:
+class Backend(Neural, Convolution, Pooling, Normalization):
     """One array library behind one protocol: its Array API namespace plus a few kernels.
 
     Attribute access falls through to the namespace, so ``backend.sin(x)`` is the library's sine.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .base import Backend, is_basic
+from .convolution import places, result_size
 
 __all__ = ["CuPyBackend"]
 
@@ -110,3 +111,25 @@ class CuPyBackend(Backend):
 
     def einsum(self, subscripts: str, *arrays: Any) -> Any:
         return self.cupy.einsum(subscripts, *arrays)
+
+    def unfold_windows(self, x: Any, kernel: Any, geometry: Any) -> Any:
+        x = self.pad(x, ((0, 0), (0, 0), *geometry.pads))
+        result = result_size(x.shape[2:], kernel, geometry._replace(pads=((0, 0),) * len(kernel)))
+        steps = x.strides[2:]
+        inner = [d * n for d, n in zip(geometry.dilation, steps, strict=True)]
+        outer = [s * n for s, n in zip(geometry.stride, steps, strict=True)]
+        view = self.cupy.lib.stride_tricks.as_strided(
+            x, (*x.shape[:2], *kernel, *result), (*x.strides[:2], *inner, *outer)
+        )
+        return self.cupy.ascontiguousarray(view)
+
+    def fold_windows(self, windows: Any, size: Any, geometry: Any) -> Any:
+        n, c, *rest = windows.shape
+        kernel, result = tuple(rest[: len(size)]), tuple(rest[len(size) :])
+        full = [m + sum(pads) for m, pads in zip(size, geometry.pads, strict=True)]
+        y = self.zeros((n, c, *full), dtype=windows.dtype, device=windows.device)
+        windows = windows.reshape(n, c, -1, *result)
+        for i, place in enumerate(places(result, kernel, geometry)):
+            y[place] += windows[:, :, i]
+        inner = (slice(b, b + m) for m, (b, _) in zip(size, geometry.pads, strict=True))
+        return self.cupy.ascontiguousarray(y[(slice(None), slice(None), *inner)])

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import numpy_backend
 from .base import HostBackend, is_basic, without_flips
+from .convolution import result_size
 from .special import OUTPUTS
 
 __all__ = ["DaskBackend"]
@@ -202,3 +203,59 @@ class DaskBackend(HostBackend):
 
     def pad(self, x: Any, widths: Any, value: float = 0.0) -> Any:
         return self.dask.pad(x, widths, constant_values=value)
+
+    def _by_batch(
+        self, function: Any, shape: tuple[int, ...], batched: list[Any], whole: Any, each: bool
+    ) -> Any:
+        """``function`` of the chunks of a batch and of whole arrays, in NumPy.
+
+        A chunk gives ``shape`` after the batch, or, if ``each``, one such array for itself.
+        """
+        chunks = batched[0].chunks[0]
+        operands: list[Any] = []
+        letter = 1
+        for x in (*batched, *whole):
+            first = 0 if len(operands) < 2 * len(batched) else letter
+            rest = range(letter + 1, letter + x.ndim)
+            kept = {0: chunks} if first == 0 else {0: -1}
+            operands += [x.rechunk(kept | dict.fromkeys(range(1, x.ndim), -1)), (first, *rest)]
+            letter += x.ndim
+        new = dict(enumerate(shape, letter + 1))
+        dtype = np.result_type(*(x.dtype for x in operands[::2]))
+        return self.dask.blockwise(
+            function, (0, *new), *operands, new_axes=new, concatenate=True, dtype=dtype,
+            adjust_chunks={0: 1} if each else None, meta=np.empty((0,) * (1 + len(new)), dtype),
+        )  # fmt: skip
+
+    def unfold_windows(self, x: Any, kernel: Any, geometry: Any) -> Any:
+        shape = (x.shape[1], *kernel, *result_size(x.shape[2:], kernel, geometry))
+        kernels = numpy_backend.unfold_windows
+        return self._by_batch(lambda x: kernels(x, kernel, geometry), shape, [x], (), False)
+
+    def fold_windows(self, windows: Any, size: Any, geometry: Any) -> Any:
+        kernels, shape = numpy_backend.fold_windows, (windows.shape[1], *size)
+        return self._by_batch(lambda x: kernels(x, size, geometry), shape, [windows], (), False)
+
+    def convolve(self, arrays: Any, geometry: Any, kept: Any = None) -> Any:
+        x, *whole = arrays
+        w = whole[0]
+        shape = (w.shape[0], *result_size(x.shape[2:], w.shape[2:], geometry))
+        return self._by_batch(
+            lambda *a: numpy_backend.convolve(a, geometry), shape, [x], whole, False
+        )
+
+    def convolve_input(self, arrays: Any, size: Any, geometry: Any) -> Any:
+        g, *whole = arrays
+        shape = (whole[0].shape[1] * geometry.groups, *size)
+        return self._by_batch(
+            lambda *a: numpy_backend.convolve_input(a, size, geometry), shape, [g], whole, False
+        )
+
+    def convolve_weight(self, arrays: Any, kernel: Any, geometry: Any) -> Any:
+        x, g = arrays
+        shape = (g.shape[1], x.shape[1] // geometry.groups, *kernel)
+        parts = self._by_batch(
+            lambda *a: numpy_backend.convolve_weight(a, kernel, geometry)[None],
+            shape, [x, g], (), True,
+        )  # fmt: skip
+        return self.dask.sum(parts, axis=0, dtype=parts.dtype)

@@ -91,6 +91,45 @@ class JAXBackend(Backend):
     def pad(self, x: Any, widths: Any, value: float = 0.0) -> Any:
         return self.namespace.pad(x, widths, constant_values=value)
 
+    def _convolution(self, geometry: Any) -> Any:
+        stride, pads, dilation, groups = geometry
+
+        def apply(x: Any, w: Any) -> Any:
+            return self.jax.lax.conv_general_dilated(
+                x, w, stride, pads, rhs_dilation=dilation, feature_group_count=groups,
+                precision=self.jax.lax.Precision.HIGHEST,
+            )  # fmt: skip
+
+        return apply
+
+    def _native(self, arrays: Any) -> bool:
+        """Whether XLA has the convolution of these: real numbers of one kind."""
+        kinds = {a.dtype for a in arrays}
+        return len(kinds) == 1 and self.isdtype(*kinds, "real floating")
+
+    def convolve(self, arrays: Any, geometry: Any, kept: Any = None) -> Any:
+        if not self._native(arrays):
+            return super().convolve(arrays, geometry)
+        y = self._convolution(geometry)(*arrays[:2])
+        return y + arrays[2].reshape(-1, *(1,) * (y.ndim - 2)) if len(arrays) > 2 else y
+
+    def convolve_input(self, arrays: Any, size: Any, geometry: Any) -> Any:
+        if not self._native(arrays):
+            return super().convolve_input(arrays, size, geometry)
+        g, w, *b = arrays
+        shape = (g.shape[0], w.shape[1] * geometry.groups, *size)
+        x = self.jax.ShapeDtypeStruct(shape, g.dtype)
+        (y,) = self.jax.linear_transpose(lambda x: self._convolution(geometry)(x, w), x)(g)
+        return y + b[0].reshape(-1, *(1,) * len(size)) if b else y
+
+    def convolve_weight(self, arrays: Any, kernel: Any, geometry: Any) -> Any:
+        if not self._native(arrays):
+            return super().convolve_weight(arrays, kernel, geometry)
+        x, g = arrays
+        shape = (g.shape[1], x.shape[1] // geometry.groups, *kernel)
+        w = self.jax.ShapeDtypeStruct(shape, g.dtype)
+        return self.jax.linear_transpose(lambda w: self._convolution(geometry)(x, w), w)(g)[0]
+
 
 def _check_bounds(key: Any, shape: tuple[int, ...]) -> None:
     """Raise for integers outside of the array: JAX takes the nearest element without a word."""

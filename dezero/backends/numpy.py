@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .base import HostBackend, is_basic
+from .numpy_neural import NumPyNeural, select
 
 __all__ = ["NumPyBackend"]
 
@@ -47,7 +48,7 @@ def _references(table: dict[Any, Any], key: Any) -> int:
 _ALONE = _references({0: np.empty(1)}, 0)
 
 
-class NumPyBackend(HostBackend):
+class NumPyBackend(NumPyNeural, HostBackend):
     """NumPy arrays. Results of rank 0 may be NumPy scalars; ``Variable.data`` makes them arrays."""
 
     arrays_only = False
@@ -121,6 +122,9 @@ class NumPyBackend(HostBackend):
         total: Any = np.add.reduce
         return total(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
+    def where(self, condition: Any, a: Any, b: Any) -> Any:
+        return select(condition, a, b)
+
     def get_item(self, x: Any, key: Any) -> Any:
         return x[key]
 
@@ -143,12 +147,16 @@ class NumPyBackend(HostBackend):
         masks_or_basic = all(is_basic(p) or getattr(p, "dtype", None) == np.bool_ for p in parts)
         if masks_or_basic and sum(not is_basic(p) for p in parts) <= 1:
             zeros[key] = g
+        elif getattr(key, "dtype", np.bool_) != np.bool_ and zeros.ndim > 1:
+            self.add_rows(zeros, key, g)
         else:
             np.add.at(zeros, key, g)
         return zeros
 
     def take_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
         zeros = np.zeros(shape, g.dtype)
+        if axis == 0 and len(shape) > 1:
+            return self.add_rows(zeros, indices, g)
         np.add.at(zeros, (slice(None),) * axis + (indices,), g)
         return zeros
 
@@ -167,6 +175,67 @@ class NumPyBackend(HostBackend):
             suspicious = np.isnan(np.add.reduce(quotient, axis=None))  # also of inf - inf
         return super().xdivy(a, b) if suspicious else quotient
 
+    # So are pooling and normalization.
+
+    def pool_max(self, x: Any, windows: Any) -> Any:
+        from . import numpy_pooling
+
+        return numpy_pooling.pool_max(x, windows)
+
+    def pool_max_spread(self, g: Any, x: Any, windows: Any) -> Any:
+        from . import numpy_pooling
+
+        return numpy_pooling.pool_max_spread(g, x, windows)
+
+    def pool_max_pick(self, v: Any, x: Any, windows: Any) -> Any:
+        from . import numpy_pooling
+
+        return numpy_pooling.pool_max_pick(v, x, windows)
+
+    def pool_sum(self, x: Any, windows: Any) -> Any:
+        from . import numpy_pooling
+
+        return numpy_pooling.pool_sum(x, windows)
+
+    def pool_sum_spread(self, g: Any, windows: Any, shape: tuple[int, ...]) -> Any:
+        from . import numpy_pooling
+
+        return numpy_pooling.pool_sum_spread(g, windows, shape)
+
+    def moments(self, x: Any, axes: tuple[int, ...], centered: bool = True) -> Any:
+        from . import numpy_normalization as own
+
+        if centered and axes and own.kind(x, axes) == "batch":
+            return own.batch_moments(x)
+        return super().moments(x, axes, centered)
+
+    def normalize(
+        self, arrays: Any, axes: tuple[int, ...], eps: float, centered: bool, kept: Any
+    ) -> Any:
+        from . import numpy_normalization as own
+
+        kind = own.kind(arrays[0], axes)
+        if not kind or any(a.dtype != arrays[0].dtype for a in arrays):
+            return super().normalize(arrays, axes, eps, centered, kept)
+        return own.normalize(arrays, kind, axes, eps, centered, kept)
+
+    def normalize_gradients(
+        self,
+        g: Any,
+        arrays: Any,
+        axes: tuple[int, ...],
+        eps: float,
+        centered: bool,
+        kept: Any,
+        needed: Any,
+    ) -> Any:
+        from . import numpy_normalization as own
+
+        kind = own.kind(arrays[0], axes)
+        if not kind or any(a.dtype != g.dtype for a in arrays):
+            return super().normalize_gradients(g, arrays, axes, eps, centered, kept, needed)
+        return own.normalize_gradients(g, arrays, kind, axes, kept, needed)
+
     def special_function(self, name: str) -> Any:
         try:
             import scipy.special
@@ -182,6 +251,40 @@ class NumPyBackend(HostBackend):
 
     def einsum(self, subscripts: str, *arrays: Any) -> Any:
         return np.einsum(subscripts, *arrays, optimize=len(arrays) > 2)
+
+    # Convolution is loaded with the first of it.
+
+    def unfold_windows(self, x: Any, kernel: Any, geometry: Any) -> Any:
+        from . import numpy_convolution
+
+        return numpy_convolution.unfold_windows(x, kernel, geometry)
+
+    def fold_windows(self, windows: Any, size: Any, geometry: Any) -> Any:
+        from . import numpy_convolution
+
+        return numpy_convolution.fold_windows(windows, size, geometry)
+
+    def convolve(self, arrays: Any, geometry: Any, kept: Any = None) -> Any:
+        from . import numpy_convolution
+
+        return numpy_convolution.convolve(arrays, geometry, kept)
+
+    def convolve_input(self, arrays: Any, size: Any, geometry: Any) -> Any:
+        from . import numpy_convolution
+
+        return numpy_convolution.convolve_input(arrays, size, geometry)
+
+    def convolve_weight(self, arrays: Any, kernel: Any, geometry: Any) -> Any:
+        from . import numpy_convolution
+
+        return numpy_convolution.convolve_weight(arrays, kernel, geometry)
+
+    def convolve_gradients(
+        self, g: Any, arrays: Any, needed: Any, geometry: Any, kept: Any = None
+    ) -> Any:
+        from . import numpy_convolution
+
+        return numpy_convolution.convolve_gradients(g, arrays, needed, geometry, kept)
 
 
 class _ComplexNumPyBackend(NumPyBackend):

@@ -162,3 +162,53 @@ class TorchBackend(Backend):
 
     def einsum(self, subscripts: str, *arrays: Any) -> Any:
         return self.torch.einsum(subscripts, *arrays)
+
+    def _convolution(self, arrays: Any, geometry: Any) -> Any:
+        """Arguments of PyTorch's own convolution, and the padding that it has not; None: no such.
+
+        It has one dtype for all, no complex gradients, and pads alike on both sides.
+        """
+        if len({a.dtype for a in arrays}) > 1 or not arrays[0].is_floating_point():
+            return None
+        stride, pads, dilation, groups = geometry
+        alike = all(before == after for before, after in pads)
+        padding = [before if alike else 0 for before, _ in pads]
+        rest = (stride, padding, dilation, False, [0] * len(stride), groups)
+        return rest, None if alike else pads
+
+    def _padded(self, x: Any, pads: Any) -> Any:
+        widths = [width for pair in reversed(pads or ()) for width in pair]
+        return self.torch.nn.functional.pad(x, widths) if pads else x
+
+    def convolve(self, arrays: Any, geometry: Any, kept: Any = None) -> Any:
+        own = self._convolution(arrays, geometry)
+        if own is None:
+            return super().convolve(arrays, geometry)
+        x, w, b = (*arrays, None)[:3]
+        return self.torch.convolution(self._padded(x, own[1]), w, b, *own[0])
+
+    def convolve_input(self, arrays: Any, size: Any, geometry: Any) -> Any:
+        own = self._convolution(arrays, geometry)
+        if own is None:
+            return super().convolve_input(arrays, size, geometry)
+        rest, pads = own
+        g, w, *b = arrays
+        shape = [n + sum(p) for n, p in zip(size, pads or ((0, 0),) * len(size), strict=True)]
+        x = g.new_empty(1).expand(g.shape[0], w.shape[1] * geometry.groups, *shape)
+        y, _, _ = self.torch.ops.aten.convolution_backward(
+            g, x, w, None, *rest, (True, False, False)
+        )
+        if pads:
+            y = y[(Ellipsis, *(slice(p[0], p[0] + n) for n, p in zip(size, pads, strict=True)))]
+        return y + b[0].reshape(-1, *(1,) * len(size)) if b else y
+
+    def convolve_weight(self, arrays: Any, kernel: Any, geometry: Any) -> Any:
+        own = self._convolution(arrays, geometry)
+        if own is None:
+            return super().convolve_weight(arrays, kernel, geometry)
+        rest, pads = own
+        x, g = arrays
+        w = g.new_empty(1).expand(g.shape[1], x.shape[1] // geometry.groups, *kernel)
+        return self.torch.ops.aten.convolution_backward(
+            g, self._padded(x, pads), w, None, *rest, (False, True, False)
+        )[1]

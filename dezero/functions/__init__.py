@@ -21,10 +21,29 @@ if TYPE_CHECKING:
     from . import linalg as linalg
     from . import special as special
     from .activation import *
+    from .attention import *
+    from .convolution import *
+    from .embedding import *
     from .loss import *
+    from .normalization import *
+    from .pool import *
     from .random import *
+    from .recurrent import *
+    from .resampling import *
 
-_BY_USE = ("activation", "loss", "random")
+_BY_USE = (
+    "activation",
+    "attention",
+    "classes",
+    "convolution",
+    "embedding",
+    "loss",
+    "normalization",
+    "pool",
+    "random",
+    "recurrent",
+    "resampling",
+)
 
 
 def __getattr__(name: str) -> Any:

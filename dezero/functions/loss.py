@@ -1,22 +1,137 @@
-"""Losses: what a network is trained to make small."""
+"""Losses: what a network is trained to make small.
 
-from ..primitive import constant, primitive
-from .statistical import _logsumexp
+Those of the book divide by the batch size. The others have ``reduction``: ``"mean"`` over all
+elements, ``"sum"``, or ``"none"``; ``reduction="mean"`` of nothing is an error.
+"""
 
-__all__ = ["accuracy", "mean_squared_error", "softmax_cross_entropy"]
+import itertools
+import math
+
+from ..backends import backend_of, mixed, normalized_axes
+from ..core import Variable, as_variable
+from ..primitive import constant, elementwise, ops, primitive
+from .activation import log_softmax, only, relu, softplus
+from .elementwise import abs, clip, exp, log, maximum
+from .indexing import take_along_axis, where
+from .manipulation import concat, moveaxis, reshape, stack
+from .statistical import logsumexp, mean, sum, vector_norm
+
+__all__ = [
+    "accuracy",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "cross_entropy",
+    "ctc_loss",
+    "gaussian_nll_loss",
+    "hinge_embedding_loss",
+    "hinge_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "margin_ranking_loss",
+    "mean_squared_error",
+    "mean_squared_error_simple",
+    "mse_loss",
+    "nll_loss",
+    "poisson_nll_loss",
+    "sigmoid_cross_entropy",
+    "smooth_l1_loss",
+    "soft_margin_loss",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_simple",
+    "triplet_margin_loss",
+]
 
 
-def _error_rule(xp, g, a, b):
-    return (2.0 * g / (a.shape[0] if a.shape else 1)) * (a - b)
+# --- what they share ----------------------------------------------------------------------------
 
 
-@primitive(_error_rule, lambda xp, g, a, b: -_error_rule(xp, g, a, b))
+def _reduced(name, loss, reduction, size=None):
+    """The loss of each element, or their sum, or that divided by ``size``, by default the count."""
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        return sum(loss)
+    if reduction != "mean":
+        msg = f"{name}: reduction is {reduction!r}, expected 'mean', 'sum' or 'none'"
+        raise ValueError(msg)
+    if loss.size == 0:
+        msg = f"{name}: the batch is empty"
+        raise ValueError(msg)
+    return mean(loss) if size is None else sum(loss) / size
+
+
+def _pair(name, x, t):
+    """Two Variables of one shape."""
+    if not (hasattr(x, "shape") and hasattr(t, "shape")):
+        msg = f"{name}: expected two arrays, got {type(x)} and {type(t)}"
+        raise TypeError(msg)
+    x, t = as_variable(x), as_variable(t)
+    if x.shape != t.shape:
+        msg = f"{name}: shapes {x.shape} and {t.shape} differ"
+        raise ValueError(msg)
+    return x, t
+
+
+def _like(t, x):
+    """Targets in the dtype of ``x`` if they are integers or truth values."""
+    xp = backend_of(t._data)
+    return t if xp.is_inexact(t.dtype) else as_variable(xp.astype(t._data, x.dtype))
+
+
+def _array(name, x, t):
+    """The plain array ``t`` beside the Variable ``x``, of the same library."""
+    raw = t._data if isinstance(t, Variable) else t
+    if not (hasattr(raw, "shape") and hasattr(raw, "dtype")):
+        msg = f"{name}: expected an array, got {type(raw)}"
+        raise TypeError(msg)
+    if backend_of(raw) is not backend_of(x._data):
+        raise mixed(name, x._data, raw)
+    return raw
+
+
+def _labels(name, x, t, ignored=None):
+    """Class numbers as signed integers, checked, with 0 for the ignored; and which are not."""
+    t = _array(name, x, t)
+    xp = backend_of(t)
+    if not xp.isdtype(t.dtype, "integral"):
+        msg = f"{name}: labels have dtype {t.dtype}, expected integers"
+        raise TypeError(msg)
+    if xp.isdtype(t.dtype, "unsigned integer"):
+        t = xp.astype(t, xp.int64)
+    kept = None
+    if ignored is not None:
+        hit = t == ignored
+        if not xp.holds(~xp.any(hit)):
+            t, kept = xp.where(hit, xp.zeros_like(t), t), ~hit
+    try:
+        xp.check_labels(t, x.shape[1])
+    except IndexError as error:
+        msg = f"{name}: {error}"
+        raise IndexError(msg) from None
+    return t, kept
+
+
+# --- differences --------------------------------------------------------------------------------
+
+
+def _error_rule(xp, g, a, b, shape):
+    d = (2.0 * g / (a.shape[0] if a.shape else 1)) * (a - b)
+    return d if d.shape == shape else xp.reshape(d, shape)
+
+
+@primitive(
+    lambda xp, g, a, b, a_shape: _error_rule(xp, g, a, b, a_shape),
+    lambda xp, g, a, b, b_shape: -_error_rule(xp, g, a, b, b_shape),
+)
 def mean_squared_error(xp, a, b):
     """Sum of the squared differences, divided by the batch size (not the number of elements).
 
     Args:
         a: An array of shape (N, ...).
-        b: An array of the same shape.
+        b: An array of the same shape; any shape if both hold one element.
 
     Raises:
         ValueError: The shapes differ; they are not broadcast.
@@ -24,23 +139,120 @@ def mean_squared_error(xp, a, b):
     if not (hasattr(a, "shape") and hasattr(b, "shape")):
         msg = f"mean_squared_error: expected two arrays, got {type(a)} and {type(b)}"
         raise TypeError(msg)
-    if a.shape != b.shape:
+    if a.shape != b.shape and not {*a.shape, *b.shape} <= {1}:
         msg = f"mean_squared_error: shapes {a.shape} and {b.shape} differ"
+        raise ValueError(msg)
+    if a.shape and a.shape[0] == 0:
+        msg = "mean_squared_error: the batch is empty"
         raise ValueError(msg)
     d = a - b
     return xp.sum(d * d) / (a.shape[0] if a.shape else 1)
 
 
-def _cross_entropy_rule(xp, g, x, t):
-    n, classes = x.shape
-    p = xp.exp(x - _logsumexp(xp, x, 1, True))
-    places = xp.arange(classes, device=xp.device(t))
-    hit = xp.cast(t, places.dtype)[:, None] == places
-    return (g / n) * xp.where(hit, p - 1.0, p)
+mean_squared_error_simple = mean_squared_error
 
 
-@primitive(_cross_entropy_rule, None)
-def softmax_cross_entropy(xp, x, t):
+def mse_loss(x, t, *, reduction="mean"):
+    """Squared differences; with ``reduction="mean"`` divided by the number of elements.
+
+    Raises:
+        ValueError: The shapes differ; they are not broadcast.
+
+    Example:
+        >>> import numpy as np
+        >>> print(mse_loss(np.array([[1.0, 2.0]]), np.array([[1.0, 4.0]])))
+        2.0
+    """
+    x, t = _pair("mse_loss", x, t)
+    d = x - t
+    return _reduced("mse_loss", d * d, reduction)
+
+
+def l1_loss(x, t, *, reduction="mean"):
+    """Absolute differences. The gradient where there is none is 0."""
+    x, t = _pair("l1_loss", x, t)
+    return _reduced("l1_loss", abs(x - t), reduction)
+
+
+@elementwise(lambda xp, g, d, delta: g * xp.clip(d, -delta, delta))
+def _huber(xp, d, delta):
+    """``d * d / 2`` to ``delta`` on both sides, and straight on from there."""
+    size = xp.abs(d)
+    near = xp.clip(size, 0.0, delta)
+    return near * (size - 0.5 * near)
+
+
+def huber_loss(x, t, *, delta=1.0, reduction="mean"):
+    """Half of the squared difference up to ``delta``, and from there on ``delta`` times its size.
+
+    Huber, Robust estimation of a location parameter, 1964.
+
+    Raises:
+        ValueError: The shapes differ, or ``delta`` is not positive.
+    """
+    if not delta > 0:
+        msg = f"huber_loss: delta is {delta}, expected a positive number"
+        raise ValueError(msg)
+    x, t = _pair("huber_loss", x, t)
+    return _reduced("huber_loss", _huber(x - t, delta), reduction)
+
+
+def smooth_l1_loss(x, t, *, beta=1.0, reduction="mean"):
+    """`huber_loss` divided by its ``delta``, here ``beta``; `l1_loss` where that is 0."""
+    if not beta >= 0:
+        msg = f"smooth_l1_loss: beta is {beta}, expected a number from 0"
+        raise ValueError(msg)
+    x, t = _pair("smooth_l1_loss", x, t)
+    d = x - t
+    return _reduced("smooth_l1_loss", _huber(d, beta) / beta if beta else abs(d), reduction)
+
+
+# --- classes ------------------------------------------------------------------------------------
+
+
+def _nll_rule(xp, g, x, t, y):
+    return xp.nll_grad(g[0], g[1], x, t, y[1])
+
+
+@primitive(_nll_rule, None, several=True)
+def _nll(xp, x, t):
+    """``-log(softmax(x))`` at the places ``t`` of each row, and each row's logsumexp."""
+    return xp.nll(x, t)
+
+
+def _cross_entropy_rule(xp, g, x, t, y):
+    each = xp.broadcast_to(g[0] / x.shape[0], t.shape)
+    return xp.nll_grad(each, g[1], x, t, y[1])
+
+
+@primitive(_cross_entropy_rule, None, several=True)
+def _softmax_cross_entropy(xp, x, t):
+    """The mean of `_nll`, and each row's logsumexp, which the gradient needs."""
+    loss, total = xp.nll(x, t)
+    return xp.mean(loss), total
+
+
+def _share(xp, g, x):
+    return xp.sum(g * xp.softmax(x, 1), axis=1)
+
+
+def _at(xp, g, t):
+    return xp.reshape(xp.take_along_axis(g, t[:, None], axis=1), t.shape)
+
+
+@primitive(
+    lambda xp, g, x, t: _share(xp, g, x) - _at(xp, g, t),
+    lambda xp, g, x: _share(xp, g, x),
+    lambda xp, g, g0, g1, x: xp.softmax_grad(g * (g0 + g1)[:, None], xp.softmax(x, 1), 1),
+    None,
+    None,
+)
+def nll_grad(xp, g0, g1, x, t, total):
+    """The gradient of the two results of `_nll`, of which ``total`` is the second."""
+    return xp.nll_grad(g0, g1, x, t, total)
+
+
+def softmax_cross_entropy(x, t):
     """Mean over the batch of ``-log(softmax(x))`` at the right class.
 
     Args:
@@ -51,24 +263,605 @@ def softmax_cross_entropy(xp, x, t):
         ValueError: The shapes do not fit, or the batch is empty.
         TypeError: ``t`` does not hold integers.
         IndexError: A class number is not from 0 to C - 1.
+
+    Example:
+        >>> import numpy as np
+        >>> y = softmax_cross_entropy(np.log([[1.0, 3.0]]), np.array([1]))
+        >>> f"{y:.6f}"
+        '0.287682'
     """
     if not (hasattr(x, "shape") and hasattr(t, "shape")):
         msg = f"softmax_cross_entropy: expected two arrays, got {type(x)} and {type(t)}"
         raise TypeError(msg)
-    if x.ndim != 2 or t.shape != x.shape[:1]:
+    if len(x.shape) != 2 or t.shape != x.shape[:1]:
         msg = f"softmax_cross_entropy: shapes {x.shape} and {t.shape}, expected (N, C) and (N,)"
         raise ValueError(msg)
-    if not xp.isdtype(t.dtype, "integral"):
-        msg = f"softmax_cross_entropy: labels have dtype {t.dtype}, expected integers"
-        raise TypeError(msg)
-    n, classes = x.shape
-    if n == 0:
+    if t.shape[0] == 0:
         msg = "softmax_cross_entropy: the batch is empty"
         raise ValueError(msg)
-    xp.check_labels(t, classes)
-    places = xp.astype(t, xp.int64) if xp.isdtype(t.dtype, "unsigned integer") else t
-    right = xp.take_along_axis(x, places[:, None], axis=1)
-    return xp.sum(_logsumexp(xp, x, 1, True) - right) / n
+    x = as_variable(x)
+    return _softmax_cross_entropy(x, _labels("softmax_cross_entropy", x, t)[0])[0]
+
+
+ops["softmax_cross_entropy"] = softmax_cross_entropy
+softmax_cross_entropy_simple = softmax_cross_entropy
+
+
+def _class_weight(name, x, weight):
+    weight = _array(name, x, weight)
+    if weight.shape != x.shape[1:]:
+        msg = f"{name}: weight has shape {weight.shape}, expected {x.shape[1:]}, one a class"
+        raise ValueError(msg)
+    return weight
+
+
+def _each_class(name, x, t, axis):
+    """Scores as (M, C), class numbers as (M,), and the shape of the losses."""
+    (axis,) = normalized_axes(axis, x.ndim, name)
+    shape = x.shape[:axis] + x.shape[axis + 1 :]
+    if t.shape != shape:
+        msg = f"{name}: scores of shape {x.shape}, classes along axis {axis}, need labels of shape "
+        raise ValueError(f"{msg}{shape}, got {t.shape}")
+    x = x if axis == x.ndim - 1 else moveaxis(x, axis, -1)
+    classes = x.shape[-1]
+    return reshape(x, (math.prod(shape), classes)), shape
+
+
+def _weighed(name, loss, t, kept, weight, reduction, shape, extra=None):
+    """Losses of labels under weights of classes; the mean is over the weights of what is kept."""
+    factor = None
+    if weight is not None:
+        xp = backend_of(weight)
+        factor = xp.take(weight, t, axis=0)
+        loss = loss * factor
+    if extra is not None:
+        loss = loss + extra
+    if kept is not None:
+        loss = only(loss, kept)
+    size = None
+    if reduction == "mean" and (factor is not None or kept is not None):
+        xp = backend_of(t)
+        ones = xp.ones_like(loss._data) if factor is None else factor
+        size = xp.sum(ones if kept is None else xp.only(ones, kept))
+        size = xp.where(size == 0.0, xp.ones_like(size), size)
+    loss = reshape(loss, shape) if reduction == "none" else loss
+    return _reduced(name, loss, reduction, size)
+
+
+def cross_entropy(
+    x, t, *, axis=1, weight=None, ignore_index=-100, label_smoothing=0.0, reduction="mean"
+):
+    """``-log(softmax(x))`` at the right class, or its mean under probabilities of the classes.
+
+    Args:
+        x: Scores of shape (N, C, ...), or with the classes along another ``axis``.
+        t: Class numbers of the shape of ``x`` without ``axis``, integers of any kind; or
+            probabilities in the shape of ``x``.
+        axis: Where the classes are.
+        weight: A factor for each class. The mean is then divided by the weights of the right
+            classes, except under probabilities.
+        ignore_index: Class numbers that count for nothing.
+        label_smoothing: A share of the target that is spread evenly over all classes.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``. The mean of nothing but ignored labels is 0.
+
+    Raises:
+        ValueError: Shapes do not fit, or the batch is empty.
+        IndexError: A class number is not from 0 to C - 1.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.log([[1.0, 3.0], [1.0, 1.0]])
+        >>> cross_entropy(x, np.array([1, 0]), reduction="none")
+        variable([0.28768207 0.69314718])
+    """
+    name = "cross_entropy"
+    if not 0.0 <= label_smoothing <= 1.0:
+        msg = f"{name}: label_smoothing is {label_smoothing}, expected a number from 0 to 1"
+        raise ValueError(msg)
+    x = as_variable(x)
+    if backend_of(_array(name, x, t)).is_inexact(t.dtype):
+        return _soft_cross_entropy(x, as_variable(t), axis, weight, label_smoothing, reduction)
+    x, shape = _each_class(name, x, t, axis)
+    t, kept = _labels(name, x, reshape(as_variable(t), (-1,)), ignore_index)
+    weight = None if weight is None else _class_weight(name, x, weight)
+    loss, extra = _nll(x, t)[0], None
+    if label_smoothing:
+        spread = -log_softmax(x, 1)
+        spread = sum(spread if weight is None else spread * weight, axis=1)
+        loss = loss * (1.0 - label_smoothing)
+        extra = spread * (label_smoothing / x.shape[1])
+    return _weighed(name, loss, t, kept, weight, reduction, shape, extra)
+
+
+def _soft_cross_entropy(x, t, axis, weight, smoothing, reduction):
+    name = "cross_entropy"
+    if t.shape != x.shape:
+        msg = f"{name}: scores of shape {x.shape} and probabilities of shape {t.shape} differ"
+        raise ValueError(msg)
+    (axis,) = normalized_axes(axis, x.ndim, name)
+    classes = x.shape[axis]
+    if smoothing:
+        t = t * (1.0 - smoothing) + smoothing / classes
+    terms = -t * log_softmax(x, axis)
+    if weight is not None:
+        weight = _class_weight(name, reshape(x, (-1, classes)), weight)
+        terms = terms * reshape(as_variable(weight), (classes, *(1,) * (x.ndim - axis - 1)))
+    return _reduced(name, sum(terms, axis=axis), reduction)
+
+
+def nll_loss(x, t, *, axis=1, weight=None, ignore_index=-100, reduction="mean"):
+    """``-x`` at the right class, of logarithms of probabilities as `log_softmax` gives them.
+
+    The arguments are those of `cross_entropy`.
+
+    Raises:
+        ValueError: Shapes do not fit, or the batch is empty.
+        IndexError: A class number is not from 0 to C - 1.
+    """
+    name = "nll_loss"
+    x = as_variable(x)
+    x, shape = _each_class(name, x, _array(name, x, t), axis)
+    t, kept = _labels(name, x, reshape(as_variable(t), (-1,)), ignore_index)
+    weight = None if weight is None else _class_weight(name, x, weight)
+    loss = -reshape(take_along_axis(x, t[:, None], axis=1), t.shape)
+    return _weighed(name, loss, t, kept, weight, reduction, shape)
+
+
+def hinge_loss(x, t, *, margin=1.0, p=1, weight=None, reduction="mean"):
+    """By how much each wrong class comes nearer to the right one than ``margin``, over C.
+
+    For each row the mean over all C classes of ``max(0, margin - x[t] + x[c]) ** p``, without the
+    right class itself: PyTorch's ``multi_margin_loss``.
+
+    Args:
+        x: Scores of shape (N, C).
+        t: Class numbers of shape (N,).
+        margin: The distance that is asked for.
+        p: 1 or 2.
+        weight: A factor for each right class. The mean is over the batch in any case.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+    """
+    name = "hinge_loss"
+    if p not in (1, 2):
+        msg = f"{name}: p is {p!r}, expected 1 or 2"
+        raise ValueError(msg)
+    x = as_variable(x)
+    if x.ndim != 2:
+        msg = f"{name}: scores have shape {x.shape}, expected (N, C)"
+        raise ValueError(msg)
+    x, _ = _each_class(name, x, _array(name, x, t), 1)
+    t, _ = _labels(name, x, t)
+    right = take_along_axis(x, t[:, None], axis=1)
+    xp = backend_of(t)
+    places = xp.arange(x.shape[1], device=xp.device(t))
+    wrong = xp.cast(t, places.dtype)[:, None] != places
+    terms = only(relu(x - right + margin), wrong)
+    terms = terms if p == 1 else terms * terms
+    loss = sum(terms, axis=1) / x.shape[1]
+    if weight is not None:
+        loss = loss * xp.take(_class_weight(name, x, weight), t, axis=0)
+    return _reduced(name, loss, reduction)
+
+
+# --- yes or no ----------------------------------------------------------------------------------
+
+
+def _book_pair(name, x, t):
+    """As the book: targets take the shape of ``x`` if only their number of axes differs."""
+    x, t = as_variable(x), as_variable(t)
+    if t.ndim != x.ndim and t.size == x.size:
+        t = reshape(t, x.shape)
+    x, t = _pair(name, x, t)
+    if x.ndim == 0 or x.shape[0] == 0:
+        msg = f"{name}: x has shape {x.shape}, expected (N, ...) with N from 1"
+        raise ValueError(msg)
+    return x, _like(t, x)
+
+
+@elementwise(
+    lambda xp, g, x, t: g * (xp.sigmoid(x) - t),
+    lambda xp, g, x: -(g * x),
+)
+def _logits_cross_entropy(xp, x, t):
+    """``-t log(sigmoid(x)) - (1 - t) log(sigmoid(-x))`` without overflow."""
+    return xp.softplus(-xp.abs(x)) + xp.maximum(x, 0.0) - x * t
+
+
+def sigmoid_cross_entropy(x, t):
+    """Cross-entropy of ``sigmoid(x)`` and truth values or probabilities, over the batch size.
+
+    The sum over all elements is divided by N, as in the book. It is computed from ``x`` itself and
+    right for every size of it, where the book cuts probabilities off at 1e-15.
+
+    Args:
+        x: Scores of shape (N, ...).
+        t: Targets from 0 to 1, of any dtype, in as many elements.
+
+    Raises:
+        ValueError: The shapes do not fit, or the batch is empty.
+    """
+    x, t = _book_pair("sigmoid_cross_entropy", x, t)
+    return sum(_logits_cross_entropy(x, t)) / x.shape[0]
+
+
+def _log(xp, p):
+    """Logarithm, but -100 for what is smaller."""
+    zero = p == 0.0
+    return xp.clip(xp.log(xp.where(zero, xp.full_like(p, 1e-44), p)), -100.0, math.inf)
+
+
+@elementwise(
+    lambda xp, g, p, t: g * ((p - t) / xp.clip(p * (1.0 - p), 1e-12, math.inf)),
+    lambda xp, g, p: g * (_log(xp, 1.0 - p) - _log(xp, p)),
+)
+def _binary_cross_entropy(xp, p, t):
+    """``-t log(p) - (1 - t) log(1 - p)``, with no logarithm below -100."""
+    return -(t * _log(xp, p) + (1.0 - t) * _log(xp, 1.0 - p))
+
+
+def binary_cross_entropy(p, t, *, weight=None, reduction=None):
+    """Cross-entropy of probabilities ``p`` and truth values or probabilities ``t``.
+
+    Without ``reduction`` it is the book's: ``p`` is cut off at 1e-15 and 0.999, beyond which there
+    is no gradient, and the sum over all elements is divided by the batch size. With
+    ``reduction="mean"``, ``"sum"`` or ``"none"`` it is PyTorch's: nothing is cut off, but no
+    logarithm is below -100. `binary_cross_entropy_with_logits` is exact everywhere.
+
+    Raises:
+        ValueError: The shapes do not fit, or the batch is empty.
+    """
+    name = "binary_cross_entropy"
+    if reduction is None:
+        p, t = _book_pair(name, p, t)
+        p = clip(p, 1e-15, 0.999)
+        loss = t * log(p) + (1.0 - t) * log(1.0 - p)
+        return -sum(loss if weight is None else loss * weight) / p.shape[0]
+    p, t = _pair(name, p, t)
+    loss = _binary_cross_entropy(p, _like(t, p))
+    return _reduced(name, loss if weight is None else loss * weight, reduction)
+
+
+def binary_cross_entropy_with_logits(x, t, *, weight=None, pos_weight=None, reduction="mean"):
+    """Cross-entropy of ``sigmoid(x)`` and ``t``, exact for every size of ``x``.
+
+    Args:
+        x: Scores of any shape.
+        t: Truth values or probabilities of the same shape.
+        weight: Factors, broadcast against the losses.
+        pos_weight: Factors of what is true, broadcast too.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+    """
+    name = "binary_cross_entropy_with_logits"
+    x, t = _pair(name, x, t)
+    t = _like(t, x)
+    if pos_weight is None:
+        loss = _logits_cross_entropy(x, t)
+    else:
+        loss = (t * pos_weight) * softplus(-x) + (1.0 - t) * softplus(x)
+    return _reduced(name, loss if weight is None else loss * weight, reduction)
+
+
+def soft_margin_loss(x, t, *, reduction="mean"):
+    """``log(1 + exp(-t * x))`` for targets of 1 and -1."""
+    x, t = _pair("soft_margin_loss", x, t)
+    return _reduced("soft_margin_loss", softplus(-_like(t, x) * x), reduction)
+
+
+def hinge_embedding_loss(x, t, *, margin=1.0, reduction="mean"):
+    """The distance ``x`` where ``t`` is 1, and ``max(0, margin - x)`` where it is -1."""
+    x, t = _pair("hinge_embedding_loss", x, t)
+    alike = t._data == 1
+    loss = only(x, alike) + only(relu(margin - x), ~alike)
+    return _reduced("hinge_embedding_loss", loss, reduction)
+
+
+# --- distributions ------------------------------------------------------------------------------
+
+
+def _logarithm(xp, t):
+    """Logarithm, but 0 for 0."""
+    return xp.log(xp.where(t == 0.0, xp.ones_like(t), t))
+
+
+@elementwise(
+    lambda xp, g, t: -(g * t),
+    lambda xp, g, x, t: xp.only(g * (_logarithm(xp, t) + 1.0 - x), t != 0.0),
+)
+def _divergence(xp, x, t):
+    """``t * (log(t) - x)``, 0 where ``t`` is."""
+    return t * (_logarithm(xp, t) - xp.only(x, t != 0.0))
+
+
+def kl_div(x, t, *, log_target=False, reduction="mean"):
+    """Kullback-Leibler divergence ``t * (log(t) - x)`` of logarithms ``x`` from ``t``.
+
+    Args:
+        x: Logarithms of probabilities.
+        t: Probabilities of the same shape, or with ``log_target`` their logarithms. Where one is 0,
+            so are the loss and the gradient.
+        log_target: Whether ``t`` holds logarithms too.
+        reduction: ``"mean"`` over the elements, ``"batchmean"`` over the first axis, which is the
+            divergence of its definition, ``"sum"`` or ``"none"``.
+    """
+    x, t = _pair("kl_div", x, t)
+    loss = exp(t) * (t - x) if log_target else _divergence(x, t)
+    if reduction == "batchmean":
+        if not x.ndim or not x.shape[0]:
+            msg = f"kl_div: x has shape {x.shape}, expected (N, ...) with N from 1"
+            raise ValueError(msg)
+        return sum(loss) / x.shape[0]
+    return _reduced("kl_div", loss, reduction)
+
+
+def poisson_nll_loss(x, t, *, log_input=True, full=False, eps=1e-8, reduction="mean"):
+    """Negative logarithm of the probability of counts ``t`` under the Poisson distribution.
+
+    Args:
+        x: Expected counts, or with ``log_input`` their logarithms.
+        t: Counts of the same shape.
+        log_input: Whether ``x`` holds logarithms.
+        full: Also the term that depends on ``t`` alone, by Stirling's formula, where ``t`` > 1.
+        eps: Added to expected counts before their logarithm is taken.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+    """
+    x, t = _pair("poisson_nll_loss", x, t)
+    t = _like(t, x)
+    loss = exp(x) - t * x if log_input else x - t * log(x + eps)
+    if full:
+        big = maximum(t, 1.0)
+        stirling = big * log(big) - big + 0.5 * log(2.0 * math.pi * big)
+        loss = loss + only(stirling, t._data > 1)
+    return _reduced("poisson_nll_loss", loss, reduction)
+
+
+def gaussian_nll_loss(x, t, var, *, full=False, eps=1e-6, reduction="mean"):
+    """Negative logarithm of the density of ``t`` under normal distributions.
+
+    Args:
+        x: Means.
+        t: Observations of the same shape.
+        var: Variances: of that shape, without its last axis, or with length 1 there. Those below
+            ``eps`` count as ``eps``; their gradient is taken there, too.
+        full: With the constant ``log(2 pi) / 2``.
+        eps: The smallest variance.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+    """
+    x, t = _pair("gaussian_nll_loss", x, t)
+    var = as_variable(var)
+    if var.shape == x.shape[:-1] and x.ndim:
+        var = reshape(var, (*var.shape, 1))
+    elif var.shape != x.shape and var.shape != (*x.shape[:-1], 1):
+        msg = f"gaussian_nll_loss: var has shape {var.shape}, x {x.shape}"
+        raise ValueError(msg)
+    raw = var._data
+    xp = backend_of(raw)
+    var = var + xp.only(eps - raw, raw < eps)
+    d = x - t
+    loss = 0.5 * (log(var) + d * d / var)
+    return _reduced(
+        "gaussian_nll_loss", loss + 0.5 * math.log(2.0 * math.pi) if full else loss, reduction
+    )
+
+
+# --- distances ----------------------------------------------------------------------------------
+
+
+def cosine_similarity(a, b, *, axis=1, eps=1e-8):
+    """Cosine of the angle between the vectors along ``axis``; lengths below ``eps`` count as it.
+
+    The shapes are broadcast against each other.
+
+    Example:
+        >>> import numpy as np
+        >>> cosine_similarity(np.array([[1.0, 0.0]]), np.array([[3.0, 4.0]]))
+        variable([0.6])
+    """
+    a, b = as_variable(a), as_variable(b)
+    sizes = [maximum(vector_norm(x, axis=axis), eps) for x in (a, b)]
+    return sum(a * b, axis=axis) / (sizes[0] * sizes[1])
+
+
+def cosine_embedding_loss(a, b, t, *, margin=0.0, reduction="mean"):
+    """``1 - cos`` of two vectors where ``t`` is 1, and ``max(0, cos - margin)`` where it is -1.
+
+    Args:
+        a: Vectors of shape (N, D) or (D,).
+        b: Vectors of the same shape.
+        t: 1 or -1 for each pair.
+        margin: Above which cosine unlike vectors are pushed apart.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+    """
+    a, b = _pair("cosine_embedding_loss", a, b)
+    t = _array("cosine_embedding_loss", a, t)
+    if t.shape != a.shape[:-1]:
+        msg = f"cosine_embedding_loss: t has shape {t.shape}, expected {a.shape[:-1]}"
+        raise ValueError(msg)
+    cosine = cosine_similarity(a, b, axis=-1, eps=1e-12)
+    loss = only(1.0 - cosine, t == 1) + only(relu(cosine - margin), t == -1)
+    return _reduced("cosine_embedding_loss", loss, reduction)
+
+
+def margin_ranking_loss(a, b, t, *, margin=0.0, reduction="mean"):
+    """``max(0, margin - t * (a - b))``: ``a`` should be larger where ``t`` is 1, ``b`` at -1."""
+    a, b = _pair("margin_ranking_loss", a, b)
+    t = _like(as_variable(t), a)
+    return _reduced("margin_ranking_loss", relu(margin - t * (a - b)), reduction)
+
+
+def _distance(a, b, p, eps):
+    return vector_norm(a - b + eps, axis=-1, ord=p)
+
+
+def triplet_margin_loss(
+    anchor, positive, negative, *, margin=1.0, p=2.0, eps=1e-6, swap=False, reduction="mean"
+):
+    """``max(0, d(anchor, positive) - d(anchor, negative) + margin)``.
+
+    Args:
+        anchor: Vectors of shape (..., D).
+        positive: What should be near to them.
+        negative: What should be far from them.
+        margin: By how much.
+        p: The order of the norm of the differences, the distance.
+        eps: Added to each difference: the gradient of the distance 0 is finite.
+        swap: Take the distance of ``negative`` from ``positive`` where that is smaller (Balntas et
+            al., Learning shallow convolutional feature descriptors with triplet losses, 2016).
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+    """
+    anchor, positive, negative = as_variable(anchor), as_variable(positive), as_variable(negative)
+    if not anchor.shape == positive.shape == negative.shape or not anchor.ndim:
+        shapes = f"{anchor.shape}, {positive.shape} and {negative.shape}"
+        msg = f"triplet_margin_loss: shapes {shapes}, expected three of one (..., D)"
+        raise ValueError(msg)
+    near, far = _distance(anchor, positive, p, eps), _distance(anchor, negative, p, eps)
+    if swap:
+        other = _distance(positive, negative, p, eps)
+        far = where(far._data <= other._data, far, other)
+    return _reduced("triplet_margin_loss", relu(near - far + margin), reduction)
+
+
+# --- sequences ----------------------------------------------------------------------------------
+
+
+def _host_lengths(name, what, lengths, n):
+    values = lengths._data if isinstance(lengths, Variable) else lengths
+    values = values if isinstance(values, (list, tuple)) else backend_of(values).to_numpy(values)
+    values = [int(value) for value in values]
+    if len(values) != n:
+        msg = f"{name}: {len(values)} {what} for a batch of {n}"
+        raise ValueError(msg)
+    return values
+
+
+def _ctc_targets(name, targets, lengths, n):
+    """The targets as lists of class numbers, from rows of equal length or from one row of all."""
+    raw = targets._data if isinstance(targets, Variable) else targets
+    rows = backend_of(raw).to_numpy(raw) if hasattr(raw, "shape") else raw
+    if getattr(rows, "ndim", 2) == 1:
+        ends = list(itertools.accumulate(lengths))
+        if len(rows) != ends[-1]:
+            msg = f"{name}: {len(rows)} targets in one row, their lengths are {lengths}"
+            raise ValueError(msg)
+        return [[int(c) for c in rows[e - k : e]] for e, k in zip(ends, lengths, strict=True)]
+    if len(rows) != n or any(k > len(row) for row, k in zip(rows, lengths, strict=True)):
+        msg = f"{name}: targets of shape {getattr(rows, 'shape', len(rows))} have lengths {lengths}"
+        raise ValueError(msg)
+    return [[int(c) for c in row[:k]] for row, k in zip(rows, lengths, strict=True)]
+
+
+def ctc_loss(
+    log_probs,
+    targets,
+    input_lengths,
+    target_lengths,
+    *,
+    blank=0,
+    reduction="mean",
+    zero_infinity=False,
+):
+    """Connectionist temporal classification: how improbable all alignments of a target are.
+
+    Graves et al., Connectionist temporal classification, 2006. The gradient is that of
+    ``log_probs`` as it is given; PyTorch's is the same behind a `log_softmax`.
+
+    Args:
+        log_probs: Logarithms of probabilities, of shape (T, N, C), or (T, C) for one sequence.
+        targets: Class numbers other than ``blank``: of shape (N, S), or all in one row.
+        input_lengths: How many of the T steps count, N integers.
+        target_lengths: How many class numbers each target has.
+        blank: The class of no class.
+        reduction: ``"mean"`` divides each loss by the length of its target and takes the mean over
+            the batch; ``"sum"`` or ``"none"``.
+        zero_infinity: Make losses of targets that do not fit into their input 0, which are
+            infinite otherwise. Their gradient is 0 in any case.
+
+    Raises:
+        ValueError: Lengths or shapes do not fit.
+        IndexError: A class number is not from 0 to C - 1.
+    """
+    name = "ctc_loss"
+    x = as_variable(log_probs)
+    single = x.ndim == 2
+    if single:
+        x = reshape(x, (x.shape[0], 1, x.shape[1]))
+        targets = [targets] if isinstance(targets, (list, tuple)) else targets
+        input_lengths, target_lengths = (
+            [k] if isinstance(k, int) else k for k in (input_lengths, target_lengths)
+        )
+    if x.ndim != 3:
+        msg = f"{name}: log_probs has shape {x.shape}, expected (T, N, C) or (T, C)"
+        raise ValueError(msg)
+    steps, n, classes = x.shape
+    if not 0 <= blank < classes:
+        msg = f"{name}: blank is {blank}, expected 0 to {classes - 1}"
+        raise IndexError(msg)
+    times = _host_lengths(name, "input_lengths", input_lengths, n)
+    lengths = _host_lengths(name, "target_lengths", target_lengths, n)
+    rows = _ctc_targets(name, targets, lengths, n)
+    if any(not 0 < k <= steps for k in times):
+        msg = f"{name}: input_lengths {times}, expected 1 to {steps}"
+        raise ValueError(msg)
+    if any(not 0 <= c < classes for row in rows for c in row):
+        msg = f"{name}: targets {rows}, expected classes 0 to {classes - 1}"
+        raise IndexError(msg)
+    xp = backend_of(x._data)
+    loss = -_ctc_likelihood(x, rows, times, blank)
+    possible = ~(loss._data > -0.1 * _NOTHING)
+    loss = only(loss, possible)
+    if not zero_infinity:
+        loss = loss + xp.where(
+            possible, xp.zeros_like(loss._data), xp.full_like(loss._data, math.inf)
+        )
+    if reduction == "mean":
+        sizes = [1.0 / max(len(row), 1) for row in rows]
+        loss = loss * xp.asarray(sizes, dtype=x.dtype, device=xp.device(x._data))
+    return _reduced(name, reshape(loss, ()) if single and reduction == "none" else loss, reduction)
+
+
+_NOTHING = -1e30  # the logarithm of no probability; finite, so that there is no inf - inf
+
+
+def _ctc_likelihood(x, rows, times, blank):
+    """Logarithm of the probability of each target, by the forward recursion over the steps.
+
+    A state is a place in the target with a blank before, between and behind its classes.
+    """
+    xp = backend_of(x._data)
+    device, count = xp.device(x._data), 2 * max(map(len, rows), default=0) + 1
+
+    def integers(values):
+        return xp.asarray(values, dtype=xp.int64, device=device)
+
+    states, skips = [], []
+    for row in rows:
+        padded = [*row, *[blank] * (count // 2 - len(row))]
+        state = [blank] * count
+        state[1::2] = padded
+        states.append(state)
+        skips.append(
+            [i > 1 and state[i] != blank and state[i] != state[i - 2] for i in range(count)]
+        )
+    skip = xp.asarray(skips, dtype=xp.bool, device=device)
+    places = integers(states)[None, :, :] + integers([[[0]]] * x.shape[0])
+    emitted = take_along_axis(x, places, axis=2)
+    start = xp.asarray(
+        [[i < 2 and i < 2 * len(row) + 1 for i in range(count)] for row in rows],
+        dtype=xp.bool,
+        device=device,
+    )
+    nothing = xp.full(start.shape, _NOTHING, dtype=x.dtype, device=device)
+    a = where(start, emitted[0, ...], nothing)
+    ends = integers(times)[:, None]
+    edge = nothing[:, :2]
+    for i in range(1, max(times)):
+        before = concat([edge, a], axis=1)
+        two = where(skip, before[:, :count], nothing)
+        reached = logsumexp(stack([a, before[:, 1 : count + 1], two]), axis=0) + emitted[i, ...]
+        a = reached if min(times) > i else where(ends > i, reached, a)
+    last = integers([[2 * len(row), max(2 * len(row) - 1, 0)] for row in rows])
+    final = take_along_axis(a, last, axis=1)
+    empty = xp.asarray([[False, not row] for row in rows], dtype=xp.bool, device=device)
+    return logsumexp(where(empty, nothing[:, :1] + xp.zeros_like(final._data), final), axis=1)
 
 
 @constant

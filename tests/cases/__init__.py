@@ -4,13 +4,28 @@ Floating and complex arrays among the operands are differentiated; numbers, inte
 are constants. Each case has a reference in NumPy for its values.
 """
 
-from . import fft, functions, linalg, special, standard
+from . import (
+    activation,
+    convolution,
+    fft,
+    functions,
+    linalg,
+    loss,
+    normalization,
+    pooling,
+    recurrent,
+    resampling,
+    special,
+    standard,
+)
 from .case import CASES, Case, covered, given, is_inexact, outputs, worth_compiling
 
 __all__ = [
     "CASES",
     "FIRST",
     "Case",
+    "activation",
+    "convolution",
     "covered",
     "fft",
     "functions",
@@ -18,7 +33,17 @@ __all__ = [
     "is_inexact",
     "outputs",
 ]
-__all__ += ["linalg", "special", "standard", "worth_compiling"]
+__all__ += [
+    "linalg",
+    "loss",
+    "recurrent",
+    "special",
+    "standard",
+    "worth_compiling",
+    "normalization",
+    "pooling",
+    "resampling",
+]
 
 FIRST = list({c.name: c for c in reversed(CASES)}.values())
 """The first case of each function."""

@@ -1,0 +1,368 @@
+"""The kernels of `Neural` for NumPy: in place, block by block, in the processor's cache."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .neural import ROOT, TINY, Neural
+
+__all__ = ["NumPyNeural", "select"]
+
+_BLOCK = 1 << 14  # numbers; a few buffers of them fit into the second-level cache
+_SHORT = 32  # rows up to this length are worked on as columns
+_INTEGERS = {np.dtype(np.float32): np.dtype(np.int32), np.dtype(np.float64): np.dtype(np.int64)}
+
+# The normal distribution function less one half is near x P(x^2) / Q(x^2), for sizes to 5.6 within
+# 1e-8, where it is one half exactly: a least-squares fit, weighted anew until its extremes are
+# equal. Highest power first.
+_EDGE = 5.6
+_P = (
+    2.217335127e-08,
+    6.338726943e-06,
+    0.0001726551294,
+    0.004700085845,
+    0.0342688633,
+    0.3989422485,
+)
+_Q = (
+    1.179685382e-06,
+    7.466468919e-05,
+    0.001906372184,
+    0.02887704763,
+    0.2525652548,
+    1.0,
+)
+
+
+def _parts(*arrays: Any) -> Iterator[tuple[Any, ...]]:
+    """Blocks of the same places of all arrays; the first is written to, so it is contiguous."""
+    n = arrays[0].size
+    if n <= _BLOCK:
+        yield arrays
+        return
+    flat = [np.ascontiguousarray(a).reshape(-1) for a in arrays]
+    for i in range(0, n, _BLOCK):
+        yield tuple([a[i : i + _BLOCK] for a in flat])
+
+
+def _rows(n: int, width: int) -> Iterator[slice]:
+    step = max(1, 2 * _BLOCK // max(width, 1))
+    for i in range(0, n, step):
+        yield slice(i, min(i + step, n))
+
+
+def select(condition: Any, a: Any, b: Any) -> Any:
+    """``np.where``; of many numbers by their bits, as its branches are slow where they mix."""
+    try:
+        alike = condition.shape == a.shape == b.shape and a.dtype == b.dtype
+        kind = _INTEGERS[a.dtype] if alike and condition.dtype == np.bool_ else None
+    except (AttributeError, KeyError):  # a number, or another dtype
+        return np.where(condition, a, b)
+    if kind is None or a.size < 4096:
+        return np.where(condition, a, b)
+    y = np.empty(a.shape, kind)
+    for y_, c_, a_, b_ in _parts(y, condition, a, b):
+        np.negative(c_.view(np.int8), out=y_, dtype=kind)  # all bits set, or none
+        b_ = b_.view(kind)
+        y_ &= np.bitwise_xor(a_.view(kind), b_)
+        y_ ^= b_
+    return y.view(a.dtype)
+
+
+def _turned(rows: Any) -> tuple[Any, int]:
+    """Rows and the axis along them; short ones, which are reduced faster so, as columns."""
+    return (np.array(rows.T, order="C"), 0) if rows.shape[1] <= _SHORT else (rows, 1)
+
+
+def _tame(x: Any) -> bool:
+    """Whether all exponentials of ``x``, and sums of them, are far from overflow and underflow."""
+    return bool(
+        np.maximum.reduce(x, axis=None) <= 50.0 and np.minimum.reduce(x, axis=None) >= -50.0
+    )
+
+
+def _bounded(top: Any) -> Any:
+    return np.where(top == -math.inf, top.dtype.type(0), top)
+
+
+def _finite(top: Any) -> Any:
+    return np.where(np.isfinite(top), top, top.dtype.type(0))
+
+
+def _rows_fit(g: Any, y: Any, axis: Any) -> bool:
+    """Whether a gradient along ``axis`` of ``y`` is worth blocks of rows."""
+    alike = y.dtype.kind == "f" and g.dtype == y.dtype and g.shape == y.shape
+    return alike and y.size > _BLOCK and isinstance(axis, int) and axis % y.ndim == y.ndim - 1
+
+
+def _softmax_rows(x: Any, y: Any, empty: bool) -> Any:
+    """Softmax along the last axis into ``y``; ``empty``: a row of minus infinity is 0."""
+    width = x.shape[-1]
+    rows, result = x.reshape(-1, width), y.reshape(-1, width)
+    for part in _rows(len(rows), width):
+        v, axis = _turned(rows[part])
+        e = v if axis == 0 else result[part]
+        np.subtract(v, _bounded(np.maximum.reduce(v, axis=axis, keepdims=True)), out=e)
+        np.exp(e, out=e)
+        total = np.add.reduce(e, axis=axis, keepdims=True)
+        if empty:
+            total[total == 0.0] = 1.0
+        e /= total
+        if axis == 0:
+            result[part] = e.T
+    return y
+
+
+def _horner(u: Any, coefficients: tuple[float, ...], out: Any) -> Any:
+    np.multiply(u, coefficients[0], out=out)
+    out += coefficients[1]
+    for c in coefficients[2:]:
+        out *= u
+        out += c
+    return out
+
+
+def _distribution(x: Any, p: Any, c: Any, u: Any) -> Any:
+    """The normal distribution function of ``x`` in ``p``, less one half, in single precision."""
+    np.maximum(x, -_EDGE, out=c)
+    np.minimum(c, _EDGE, out=c)
+    np.multiply(c, c, out=u)
+    _horner(u, _P, p)
+    p *= c
+    p /= _horner(u, _Q, c)
+    return p
+
+
+class NumPyNeural(Neural):
+    """What NumPy's backend has of its own."""
+
+    def only(self, x: Any, condition: Any) -> Any:
+        kind = _INTEGERS.get(x.dtype)
+        if kind is None or x.size < 512 or x.shape != np.shape(condition):
+            return np.where(condition, x, x.dtype.type(0))
+        y = np.empty(x.shape, kind)
+        for y_, x_, c_ in _parts(y, x, condition):  # all bits set, or none
+            np.negative(c_.view(np.int8), out=y_, dtype=kind)
+            np.bitwise_and(y_, x_.view(kind), out=y_)
+        return y.view(x.dtype)
+
+    def sigmoid(self, x: Any) -> Any:
+        if x.dtype.kind != "f":
+            return super().sigmoid(x)
+        y = np.empty(x.shape, x.dtype)
+        with np.errstate(over="ignore"):
+            for y_, x_ in _parts(y, x):
+                np.negative(x_, out=y_)
+                np.exp(y_, out=y_)
+                y_ += 1.0
+                np.reciprocal(y_, out=y_)
+        return y
+
+    def sigmoid_grad(self, g: Any, y: Any) -> Any:
+        if y.dtype.kind != "f" or g.dtype != y.dtype or y.size < 512 or g.shape != y.shape:
+            return super().sigmoid_grad(g, y)
+        d = np.empty(y.shape, y.dtype)
+        for d_, g_, y_ in _parts(d, g, y):
+            np.subtract(1.0, y_, out=d_)
+            d_ *= y_
+            d_ *= g_
+        return d
+
+    def softplus(self, x: Any) -> Any:
+        if x.dtype.kind != "f":
+            return super().softplus(x)
+        y = np.empty(x.shape, x.dtype)
+        with np.errstate(invalid="ignore"):
+            for y_, x_ in _parts(y, x):
+                e = np.exp(np.negative(np.abs(x_, out=y_), out=y_))
+                # log1p, slow in NumPy: log(u) e / (u - 1) where u is 1 + e, rounded (W. Kahan).
+                u = np.add(e, 1.0)
+                np.log(u, out=y_)
+                y_ *= e
+                u -= 1.0
+                y_ /= u
+                np.copyto(y_, e, where=u == 0.0)
+                y_ += np.maximum(x_, 0.0)
+        return y
+
+    def erf(self, x: Any) -> Any:
+        if x.dtype != np.float32:
+            return super().erf(x)  # type: ignore[misc]  # of Backend, beside this class
+        y = np.empty(x.shape, x.dtype)
+        for y_, x_ in _parts(y, x):
+            c, u = np.empty(x_.shape, x.dtype), np.empty(x_.shape, x.dtype)
+            _distribution(np.multiply(x_, math.sqrt(2.0), out=c), y_, c, u)
+            y_ *= 2.0
+        return y
+
+    def gelu(self, x: Any, approximate: str) -> Any:
+        if x.dtype.kind != "f" or (approximate != "tanh" and x.dtype != np.float32):
+            return super().gelu(x, approximate)
+        y = np.empty(x.shape, x.dtype)
+        buffer = np.empty((2, min(x.size, _BLOCK)), x.dtype)
+        with np.errstate(over="ignore"):
+            for y_, x_ in _parts(y, x):
+                c, u = (b[: x_.size].reshape(x_.shape) for b in buffer)
+                if approximate == "tanh":  # (1 + tanh(z)) / 2 is the sigmoid of 2 z
+                    np.multiply(x_, x_, out=c)
+                    c *= -2.0 * ROOT * 0.044715
+                    c -= 2.0 * ROOT
+                    c *= x_
+                    np.exp(c, out=c)
+                    c += 1.0
+                    np.divide(x_, c, out=y_)
+                else:
+                    _distribution(x_, y_, c, u)
+                    y_ += 0.5
+                    y_ *= x_
+        return y
+
+    def gelu_grad(self, g: Any, x: Any, y: Any, approximate: str) -> Any:
+        if x.dtype.kind != "f" or g.dtype != x.dtype:
+            return super().gelu_grad(g, x, y, approximate)
+        d = np.empty(x.shape, x.dtype)
+        buffer = np.empty((2, min(x.size, _BLOCK)), x.dtype)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            for d_, g_, x_, y_ in _parts(d, g, x, y):
+                p, u = (b[: x_.size].reshape(x_.shape) for b in buffer)
+                np.divide(y_, x_, out=p)
+                small = np.abs(x_, out=u) < TINY
+                if small.any():
+                    np.copyto(p, 0.5, where=small)
+                np.multiply(x_, x_, out=u)
+                if approximate == "tanh":
+                    u *= 2.0 * ROOT * 3.0 * 0.044715
+                    u += 2.0 * ROOT
+                    np.subtract(1.0, p, out=d_)
+                    d_ *= y_
+                    d_ *= u
+                else:
+                    u *= -0.5
+                    np.exp(u, out=d_)
+                    d_ *= 0.5 * ROOT
+                    d_ *= x_
+                d_ += p
+                d_ *= g_
+        return d
+
+    def softmax(self, x: Any, axis: int) -> Any:
+        if x.dtype.kind != "f" or not isinstance(axis, int):
+            return super().softmax(x, axis)
+        if axis % x.ndim == x.ndim - 1 and x.size > _BLOCK:
+            return _softmax_rows(x, np.empty(x.shape, x.dtype), False)
+        y = np.subtract(x, _bounded(np.maximum.reduce(x, axis=axis, keepdims=True)))
+        np.exp(y, out=y)
+        y /= np.add.reduce(y, axis=axis, keepdims=True)
+        return y
+
+    def softmax_grad(self, g: Any, y: Any, axis: int) -> Any:
+        if not _rows_fit(g, y, axis):
+            return super().softmax_grad(g, y, axis)
+        d = np.empty(y.shape, y.dtype)
+        width = y.shape[-1]
+        all_d, all_g, all_y = (a.reshape(-1, width) for a in (d, g, y))
+        for part in _rows(len(all_y), width):
+            d_, g_, y_ = all_d[part], all_g[part], all_y[part]
+            np.subtract(g_, np.einsum("ij,ij->i", g_, y_)[:, None], out=d_)
+            d_ *= y_
+        return d
+
+    def log_softmax(self, x: Any, axis: int) -> Any:
+        if x.dtype.kind != "f" or not isinstance(axis, int):
+            return super().log_softmax(x, axis)
+        if axis % x.ndim != x.ndim - 1 or x.size <= _BLOCK:
+            return super().log_softmax(x, axis)
+        y, width = np.empty(x.shape, x.dtype), x.shape[-1]
+        rows, result = x.reshape(-1, width), y.reshape(-1, width)
+        for part in _rows(len(rows), width):
+            v, along = _turned(rows[part])
+            e = v if along == 0 else result[part]
+            np.subtract(v, _finite(np.maximum.reduce(v, axis=along, keepdims=True)), out=e)
+            total = np.add.reduce(np.exp(e), axis=along, keepdims=True)
+            e -= np.log(total, out=total)
+            if along == 0:
+                result[part] = e.T
+        return y
+
+    def log_softmax_grad(self, g: Any, y: Any, axis: int) -> Any:
+        if not _rows_fit(g, y, axis):
+            return super().log_softmax_grad(g, y, axis)
+        d = np.empty(y.shape, y.dtype)
+        width = y.shape[-1]
+        all_d, all_g, all_y = (a.reshape(-1, width) for a in (d, g, y))
+        for part in _rows(len(all_y), width):
+            d_, g_ = all_d[part], all_g[part]
+            np.exp(all_y[part], out=d_)
+            d_ *= np.einsum("ij->i", g_)[:, None]
+            np.subtract(g_, d_, out=d_)
+        return d
+
+    def masked_softmax(self, x: Any, mask: Any, own: bool) -> Any:
+        if x.dtype.kind != "f" or not x.ndim:
+            return super().masked_softmax(x, mask, own)
+        own = own and x.flags.c_contiguous and x.flags.writeable
+        y = x if own else np.array(x, order="C")
+        if mask is not None:
+            np.copyto(y, -np.inf, where=~mask)
+        return _softmax_rows(y, y, True)
+
+    def nll(self, x: Any, t: Any) -> tuple[Any, Any]:
+        n, width = x.shape
+        if x.dtype.kind != "f" or not x.size:
+            return super().nll(x, t)
+        total, ones = np.empty(n, x.dtype), np.ones(width, x.dtype)
+        parts = list(_rows(n, width))
+        buffer = np.empty((parts[0].stop, width), x.dtype)
+        for part in parts:
+            x_, y_ = x[part], total[part]
+            e = buffer[: len(y_)]
+            if _tame(x_):
+                np.log(np.dot(np.exp(x_, out=e), ones), out=y_)
+            else:
+                top = _finite(np.maximum.reduce(x_, axis=1))
+                np.subtract(x_, top[:, None], out=e)
+                np.log(np.add.reduce(np.exp(e, out=e), axis=1), out=y_)
+                y_ += top
+        right = x[np.arange(n), t]
+        return np.subtract(total, right, out=right), total
+
+    def nll_grad(self, g: Any, g_total: Any, x: Any, t: Any, total: Any) -> Any:
+        n, width = x.shape
+        if x.dtype.kind != "f" or not x.size:
+            return super().nll_grad(g, g_total, x, t, total)
+        d = np.empty(x.shape, np.result_type(x, g, g_total))
+        both = g + g_total
+        for part in _rows(n, width):
+            x_, d_, factor = x[part], d[part], both[part]
+            if _tame(x_):
+                np.exp(x_, out=d_)
+                factor = factor * np.exp(-total[part])
+            else:
+                np.exp(np.subtract(x_, total[part, None], out=d_), out=d_)
+            if width <= _SHORT:
+                flat = d_.reshape(-1)
+                flat *= np.repeat(factor, width)
+            else:
+                d_ *= factor[:, None]
+        d.reshape(-1)[np.arange(0, n * width, width) + t] -= g
+        return d
+
+    def add_rows(self, y: Any, places: Any, rows: Any) -> Any:
+        """``y[places] += rows``, once for each time that a place is named; ``y`` is contiguous."""
+        width = y[0].size if len(y) else 0
+        flat = places.astype(np.intp).reshape(-1)
+        flat = np.where(flat < 0, flat + len(y), flat)
+        if not width or not flat.size:
+            return y
+        if np.maximum.reduce(flat) >= len(y) or np.minimum.reduce(flat) < 0:
+            msg = f"places go from {flat.min()} to {flat.max()}, there are {len(y)} rows"
+            raise IndexError(msg)
+        rows = np.broadcast_to(rows, (*places.shape, *y.shape[1:])).reshape(-1, width)
+        target, columns = y.reshape(-1), np.arange(width)
+        for part in _rows(len(flat), width):  # of one dimension, `add.at` is ten times as fast
+            np.add.at(target, (flat[part, None] * width + columns).reshape(-1), rows[part].ravel())
+        return y

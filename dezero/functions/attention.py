@@ -1,0 +1,122 @@
+"""Attention: means of values, weighted by how well their keys answer to a query."""
+
+import math
+
+from ..backends import backend_of, mixed
+from ..config import training
+from ..core import Variable, as_variable
+from .activation import masked_softmax
+from .linear_algebra import matmul
+from .manipulation import matrix_transpose, reshape
+from .random import dropout
+
+__all__ = ["scaled_dot_product_attention"]
+
+
+def _checked_shapes(q, k, v):
+    name = "scaled_dot_product_attention"
+    shapes = f"q {q.shape}, k {k.shape}, v {v.shape}"
+    if min(q.ndim, k.ndim, v.ndim) < 2:
+        msg = f"{name}: {shapes}; expected (..., T, d) for each"
+        raise ValueError(msg)
+    if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
+        msg = f"{name}: {shapes}; q and k need one depth (last axis), k and v one length"
+        raise ValueError(msg)
+    heads, groups = (x.shape[-3] if x.ndim > 2 else 1 for x in (q, k))
+    if k.shape[:-2] != v.shape[:-2] or (groups not in (1, heads) and heads % groups):
+        msg = f"{name}: {shapes}; k and v need as many heads (third axis from the end) as q, "
+        raise ValueError(msg + "or a number that divides it")
+    return heads // groups if groups > 1 else 1
+
+
+def _truths(mask, like, causal, lengths):
+    """Who may see whom, as an array of truth values, or None; and what is added to the scores."""
+    xp = backend_of(like)
+    extra = None
+    if mask is not None:
+        raw = mask._data if isinstance(mask, Variable) else mask
+        if backend_of(raw) is not xp:
+            raise mixed("scaled_dot_product_attention: scores and mask", like, raw)
+        if not xp.isdtype(raw.dtype, "bool"):
+            if not xp.is_inexact(raw.dtype):
+                msg = f"the mask has dtype {raw.dtype}, expected truth values or numbers to add"
+                raise TypeError(f"scaled_dot_product_attention: {msg}")
+            mask, extra = None, as_variable(mask)
+        else:
+            mask = raw
+    if causal:
+        device = xp.device(like)
+        rows, columns = (xp.arange(n, device=device) for n in lengths)
+        past = rows[:, None] >= columns
+        mask = past if mask is None else mask & past
+    return mask, extra
+
+
+def _by_group(x, groups, repeats):
+    """A mask or bias of as many dimensions as the scores, with the heads as groups and members."""
+    if x is None or x.ndim < 3:
+        return x
+    xp = backend_of(x._data if isinstance(x, Variable) else x)
+    heads = (1, 1) if x.shape[-3] == 1 else (groups, repeats)
+    shape = (*x.shape[:-3], *heads, *x.shape[-2:])
+    return reshape(x, shape) if isinstance(x, Variable) else xp.reshape(x, shape)
+
+
+def scaled_dot_product_attention(
+    q, k, v, *, mask=None, causal=False, dropout_ratio=0.0, scale=None, return_weights=False
+):
+    """``softmax(q k' / sqrt(d)) v``: for each query the mean of values whose keys are like it.
+
+    Vaswani et al., Attention is all you need, 2017. A query that sees nothing gives zeros, with
+    zero gradients. Only the weights are kept for the backward pass.
+
+    Args:
+        q: Queries of shape (..., heads, Tq, d).
+        k: Keys of shape (..., heads, Tk, d). Their heads may be fewer, a number that divides those
+            of the queries: each is shared by that many neighbours (Ainslie et al., GQA, 2023).
+        v: Values of shape (..., heads, Tk, e), of as many heads as the keys.
+        mask: Truth values, True where a query sees a key, or numbers to be added to the scores,
+            which may be a Variable; broadcast against (..., heads, Tq, Tk).
+        causal: Query i sees keys 0 to i only.
+        dropout_ratio: Of the weights, while training.
+        scale: Factor of the scores, by default ``1 / sqrt(d)``.
+        return_weights: Also give the weights of shape (..., heads, Tq, Tk), before dropout.
+
+    Returns:
+        A Variable of shape (..., heads, Tq, e), or a pair with the weights.
+
+    Raises:
+        ValueError: The shapes do not fit.
+        TypeError: ``mask`` holds integers.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.array([[1.0, 0.0], [0.0, 1.0]])
+        >>> scaled_dot_product_attention(x, x, x, causal=True)
+        variable([[1.         0.        ]
+                  [0.33023845 0.66976155]])
+    """
+    q, k, v = as_variable(q), as_variable(k), as_variable(v)
+    repeats = _checked_shapes(q, k, v)
+    scale = 1.0 / math.sqrt(max(q.shape[-1], 1)) if scale is None else scale
+    mask, extra = _truths(mask, q._data, causal, (q.shape[-2], k.shape[-2]))
+    if repeats > 1:
+        groups = k.shape[-3]
+        q = reshape(q, (*q.shape[:-3], groups, repeats, *q.shape[-2:]))
+        k, v = (reshape(x, (*x.shape[:-2], 1, *x.shape[-2:])) for x in (k, v))
+        mask, extra = _by_group(mask, groups, repeats), _by_group(extra, groups, repeats)
+    scores = matmul(q if scale == 1.0 else q * scale, matrix_transpose(k))
+    if extra is not None:
+        scores = scores + extra
+    if mask is not None and mask.ndim > scores.ndim:
+        msg = f"scaled_dot_product_attention: a mask of shape {mask.shape} for {scores.shape}"
+        raise ValueError(msg)
+    weights = masked_softmax(scores, mask, own=True)
+    del scores  # their memory holds the weights now, where the library can
+    mixed_in = dropout(weights, dropout_ratio) if dropout_ratio and training() else weights
+    y = matmul(mixed_in, v)
+    if repeats > 1:
+        y = reshape(y, (*y.shape[:-4], groups * repeats, *y.shape[-2:]))
+        if return_weights:
+            weights = reshape(weights, (*weights.shape[:-4], groups * repeats, *weights.shape[-2:]))
+    return (y, weights) if return_weights else y

@@ -1,0 +1,351 @@
+"""Pooling: maxima and means over windows, in one, two and three dimensions.
+
+Images have the shape (N, C, *S). A size is one number, or one for each spatial dimension. Among
+equal elements of a window the first has the gradient of the maximum.
+"""
+
+import math
+
+from ..backends import backend_of, is_integer
+from ..backends.pooling import Window
+from ..core import Variable
+from ..primitive import ops, primitive
+from .indexing import take, take_along_axis
+from .linear_algebra import matmul
+from .manipulation import moveaxis, pad, reshape
+from .statistical import argmax, mean
+
+__all__ = [
+    "adaptive_average_pool",
+    "adaptive_max_pool",
+    "average_pool",
+    "average_pooling",
+    "global_average_pool",
+    "global_max_pool",
+    "max_pool",
+    "pooling",
+    "pooling_simple",
+]
+
+
+# --- the kernels --------------------------------------------------------------------------------
+
+
+@primitive(lambda xp, g, x, windows: xp.pool_max_spread(g, x, windows))
+def pool_max(xp, x, windows):
+    """The maximum of each window."""
+    return xp.pool_max(x, windows)
+
+
+@primitive(lambda xp, g, x, windows: xp.pool_max_pick(g, x, windows), None)
+def pool_max_spread(xp, v, x, windows):
+    """Zeros in the shape of ``x``, with ``v`` added where the maxima of ``x`` are."""
+    return xp.pool_max_spread(v, x, windows)
+
+
+@primitive(lambda xp, g, x, windows: xp.pool_max_spread(g, x, windows), None)
+def pool_max_pick(xp, v, x, windows):
+    """The elements of ``v`` where the maxima of ``x`` are: adjoint of `pool_max_spread`."""
+    return xp.pool_max_pick(v, x, windows)
+
+
+@primitive(lambda xp, g, x_shape, windows: xp.pool_sum_spread(g, windows, x_shape))
+def pool_sum(xp, x, windows):
+    """The sum of each window."""
+    return xp.pool_sum(x, windows)
+
+
+@primitive(lambda xp, g, windows: xp.pool_sum(g, windows))
+def pool_sum_spread(xp, x, windows, shape):
+    """Adjoint of `pool_sum`: each element of ``x`` added at all places of its window."""
+    return xp.pool_sum_spread(x, windows, shape)
+
+
+# --- sizes --------------------------------------------------------------------------------------
+
+
+def _sizes(name, what, value, dims, least):
+    """One number for each spatial dimension."""
+    sizes = tuple(value) if isinstance(value, (tuple, list)) else (value,) * dims
+    if len(sizes) != dims or not all(is_integer(n) and n >= least for n in sizes):
+        numbers = "a number" if dims == 1 else f"a number or {dims} of them"
+        msg = f"{name}: {what} is {value!r}, expected {numbers}, at least {least}"
+        raise ValueError(msg)
+    return tuple(map(int, sizes))
+
+
+def _borders(name, value, size, window, stride):
+    """What is added before and after each spatial dimension."""
+    dims = len(size)
+    if value == "valid":
+        return ((0, 0),) * dims
+    if value == "same":
+        rows = zip(size, window, stride, strict=True)
+        totals = [max(0, (-(-n // s) - 1) * s + w - n) for n, w, s in rows]
+        return tuple((t // 2, t - t // 2) for t in totals)
+    if isinstance(value, str):
+        msg = f"{name}: pad is {value!r}, expected numbers, 'same' or 'valid'"
+        raise ValueError(msg)
+    parts = tuple(value) if isinstance(value, (tuple, list)) else (value,) * dims
+    if len(parts) == dims and any(isinstance(p, (tuple, list)) for p in parts):
+        return tuple(_sizes(name, "pad", p, 2, 0) for p in parts)
+    return tuple((n, n) for n in _sizes(name, "pad", value, dims, 0))
+
+
+def _dims(name, x):
+    """How many spatial dimensions there are."""
+    if not hasattr(x, "shape"):
+        msg = f"{name}: expected an array, got {type(x)}"
+        raise TypeError(msg)
+    if not 3 <= x.ndim <= 5:
+        msg = f"{name}: x has shape {x.shape}, expected (N, C, *S) with 1 to 3 sizes S"
+        raise ValueError(msg)
+    xp = backend_of(x._data if isinstance(x, Variable) else x)
+    if xp.is_complex(x.dtype) or "bool" in str(x.dtype):
+        msg = f"{name}: x has dtype {x.dtype}, expected real numbers"
+        raise TypeError(msg)
+    return x.ndim - 2
+
+
+def _geometry(name, x, kernel_size, stride, border, dilation=1, ceil_mode=False, half=True):
+    """The windows over the spatial dimensions of ``x``, and the borders.
+
+    ``half``: a window must not lie in the border alone.
+    """
+    dims = _dims(name, x)
+    size = tuple(x.shape[2:])
+    kernel = _sizes(name, "kernel_size", kernel_size, dims, 1)
+    stride = kernel if stride is None else _sizes(name, "stride", stride, dims, 1)
+    dilation = _sizes(name, "dilation", dilation, dims, 1)
+    whole = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    borders = _borders(name, border, size, whole, stride)
+    if half and any(p > w // 2 for pair, w in zip(borders, whole, strict=True) for p in pair):
+        msg = f"{name}: pad is {border!r}, expected at most half of the window {whole}"
+        raise ValueError(msg)
+    windows = []
+    for n, k, s, d, w, (before, after) in zip(
+        size, kernel, stride, dilation, whole, borders, strict=True
+    ):
+        room = n + before + after - w
+        stops = (-(-room // s) if ceil_mode else room // s) + 1
+        if ceil_mode and (stops - 1) * s >= n + before:
+            stops -= 1  # the last window would lie in the border alone
+        if stops < 1 or n < 1:
+            msg = f"{name}: windows of {whole} do not fit x of shape {tuple(x.shape)}"
+            raise ValueError(f"{msg} with pad {border!r}")
+        windows.append(Window(k, s, d, before, stops))
+    return tuple(windows), borders
+
+
+# --- over windows -------------------------------------------------------------------------------
+
+
+def max_pool(x, kernel_size, stride=None, pad=0, *, dilation=1, ceil_mode=False):
+    """Maximum of each window.
+
+    Args:
+        x: An array of shape (N, C, *S), with one to three spatial dimensions.
+        kernel_size: The size of the window.
+        stride: How far it moves, by default its size.
+        pad: How many elements there are at both ends, each below all numbers; also pairs
+            ``(before, after)`` for each dimension, ``"valid"`` for none, ``"same"`` for as many as
+            give S / stride results, rounded up.
+        dilation: How far apart the elements of a window are.
+        ceil_mode: Windows may reach over the end; by default what does not fit is left out.
+
+    Raises:
+        ValueError: A size does not fit.
+        TypeError: ``x`` does not hold real numbers.
+
+    Example:
+        >>> import numpy as np
+        >>> x = Variable(np.arange(16.0).reshape(1, 1, 4, 4))
+        >>> print(max_pool(x, 2).data[0, 0])
+        [[ 5.  7.]
+         [13. 15.]]
+    """
+    windows, _ = _geometry("max_pool", x, kernel_size, stride, pad, dilation, ceil_mode)
+    return pool_max(x, windows)
+
+
+def average_pool(x, kernel_size, stride=None, pad=0, *, ceil_mode=False, count_include_pad=True):
+    """Mean of each window. Arguments are those of `max_pool`; there are zeros at the ends.
+
+    Args:
+        x: An array of shape (N, C, *S), with one to three spatial dimensions.
+        kernel_size: The size of the window.
+        stride: How far it moves, by default its size.
+        pad: How many zeros there are at the ends.
+        ceil_mode: Windows may reach over the end. What lies beyond ``pad`` is not counted.
+        count_include_pad: The zeros count as elements; else only those of ``x`` do.
+
+    Raises:
+        ValueError: A size does not fit.
+        TypeError: ``x`` does not hold real numbers.
+    """
+    windows, borders = _geometry("average_pool", x, kernel_size, stride, pad, 1, ceil_mode)
+    x = _floating("average_pool", x)
+    counts = []
+    for w, n, (before, after) in zip(windows, x.shape[2:], borders, strict=True):
+        low, high = (-before, n + after) if count_include_pad else (0, n)
+        starts = [i * w.stride - before for i in range(w.stops)]
+        counts.append([min(a + w.size, high) - max(a, low) for a in starts])
+    y = pool_sum(x, windows)
+    if all(min(c) == max(c) for c in counts):
+        return y * (1.0 / math.prod(c[0] for c in counts))
+    for i, row in enumerate(counts):
+        y = y * _constant(y, [1.0 / n for n in row], (-1, *((1,) * (len(counts) - 1 - i))))
+    return y
+
+
+def _floating(name, x):
+    xp = backend_of(x._data if isinstance(x, Variable) else x)
+    if not xp.is_inexact(x.dtype):
+        msg = f"{name}: x has dtype {x.dtype}, expected floating-point numbers"
+        raise TypeError(msg)
+    return x
+
+
+def _constant(x, values, shape, dtype=None):
+    """Numbers as an array beside ``x``."""
+    x = x._data if isinstance(x, Variable) else x
+    xp = backend_of(x)
+    return xp.reshape(xp.asarray(values, dtype=dtype or x.dtype, device=xp.device(x)), shape)
+
+
+def _with_zeros(x, kernel_size, stride, border, name):
+    """``x`` with the zeros of the book's poolings around it."""
+    dims = _dims(name, x)
+    kernel = _sizes(name, "kernel_size", kernel_size, dims, 1)
+    steps = _sizes(name, "stride", stride, dims, 1)
+    borders = _borders(name, border, tuple(x.shape[2:]), kernel, steps)
+    if any(n for pair in borders for n in pair):
+        return pad(x, ((0, 0), (0, 0), *borders), 0)
+    return x
+
+
+def pooling(x, kernel_size, stride=1, pad=0):
+    """Maximum of each window, with zeros at the ends, as the book's function of that name.
+
+    In `max_pool` the stride is by default the size of the window, and what is at the ends is never
+    the maximum.
+    """
+    x = _with_zeros(x, kernel_size, stride, pad, "pooling")
+    windows, _ = _geometry("pooling", x, kernel_size, stride, 0, half=False)
+    return pool_max(x, windows)
+
+
+pooling_simple = pooling
+
+
+def average_pooling(x, kernel_size, stride=1, pad=0):
+    """Mean of each window, with zeros at the ends that count, as the book's function."""
+    windows, _ = _geometry("average_pooling", x, kernel_size, stride, pad, half=False)
+    size = math.prod(w.size for w in windows)
+    return pool_sum(_floating("average_pooling", x), windows) * (1.0 / size)
+
+
+# --- over everything ----------------------------------------------------------------------------
+
+
+def global_average_pool(x):
+    """Mean over all spatial dimensions, which stay with length 1."""
+    dims = _dims("global_average_pool", x)
+    _filled("global_average_pool", x)
+    return mean(_floating("global_average_pool", x), axis=tuple(range(2, 2 + dims)), keepdims=True)
+
+
+def global_max_pool(x):
+    """Maximum over all spatial dimensions, which stay with length 1."""
+    dims = _dims("global_max_pool", x)
+    _filled("global_max_pool", x)
+    flat = reshape(x, (*x.shape[:2], math.prod(x.shape[2:])))
+    return reshape(_first_maximum(flat), (*x.shape[:2], *((1,) * dims)))
+
+
+def _filled(name, x):
+    if 0 in x.shape[2:]:
+        msg = f"{name}: x has shape {tuple(x.shape)}, nothing to pool"
+        raise ValueError(msg)
+
+
+def _first_maximum(x):
+    """Maximum along the last dimension; the first among equal ones has the gradient."""
+    places = argmax(x.detach() if isinstance(x, Variable) else x, axis=-1, keepdims=True)
+    return take_along_axis(x, places.data, axis=-1)
+
+
+# --- a given number of results ------------------------------------------------------------------
+
+
+def _bins(name, x, output_size):
+    """For each spatial dimension where each bin begins and ends, as PyTorch cuts them."""
+    dims = _dims(name, x)
+    _filled(name, x)
+    given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * dims
+    if len(given) == dims:  # None keeps the length
+        given = tuple(n if m is None else m for m, n in zip(given, x.shape[2:], strict=True))
+    sizes = _sizes(name, "output_size", given, dims, 1)
+    return [
+        [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+        for n, m in zip(x.shape[2:], sizes, strict=True)
+    ]
+
+
+def _even(bins):
+    """The window that goes over the bins, if they are equal and side by side; else None."""
+    size = bins[0][1]
+    if all(a == i * size and b == a + size for i, (a, b) in enumerate(bins)):
+        return Window(size, size, 1, 0, len(bins))
+    return None
+
+
+def adaptive_average_pool(x, output_size):
+    """Mean over bins, of which there are ``output_size`` in each spatial dimension.
+
+    Bin ``i`` of ``m`` goes from ``floor(i n / m)`` to ``ceil((i + 1) n / m)``; bins may overlap. A
+    size that is None stays what it is.
+    """
+    bins = _bins("adaptive_average_pool", x, output_size)
+    x = _floating("adaptive_average_pool", x)
+    windows = [_even(b) for b in bins]
+    if all(windows):
+        return pool_sum(x, tuple(windows)) * (1.0 / math.prod(w.size for w in windows))
+    for axis, (rows, n) in enumerate(zip(bins, x.shape[2:], strict=True), 2):
+        if len(rows) == n == rows[-1][1] and all(b - a == 1 for a, b in rows):
+            continue
+        weights = [[1.0 / (b - a) if a <= j < b else 0.0 for a, b in rows] for j in range(n)]
+        y = matmul(moveaxis(x, axis, -1), _constant(x, weights, (n, len(rows))))
+        x = moveaxis(y, -1, axis)
+    return x
+
+
+def adaptive_max_pool(x, output_size):
+    """Maximum of bins, of which there are ``output_size`` in each spatial dimension.
+
+    They are those of `adaptive_average_pool`.
+    """
+    bins = _bins("adaptive_max_pool", x, output_size)
+    windows = [_even(b) for b in bins]
+    if all(windows):
+        return pool_max(x, tuple(windows))
+    for axis, rows in reversed(list(enumerate(bins, 2))):
+        longest = max(b - a for a, b in rows)
+        # a short bin begins with its first element several times: the first of them wins
+        places = [max(a, b - longest + j) for a, b in rows for j in range(longest)]
+        x = moveaxis(x, axis, -1)
+        xp = backend_of(x._data if isinstance(x, Variable) else x)
+        parts = take(x, _constant(x, places, (-1,), xp.int64), axis=x.ndim - 1)
+        parts = reshape(parts, (*x.shape[:-1], len(rows), longest))
+        x = moveaxis(reshape(_first_maximum(parts), parts.shape[:-1]), -1, axis)
+    return x
+
+
+for _function in (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    global_max_pool,
+    max_pool,
+):
+    ops[_function.__name__] = _function
