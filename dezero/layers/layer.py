@@ -143,7 +143,7 @@ class Layer:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "inputs": [], "outputs": []}
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the layer computes: one Variable, or a tuple of them."""
         msg = f"{type(self).__name__}.forward is not defined"
         raise NotImplementedError(msg)

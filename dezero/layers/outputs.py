@@ -67,8 +67,11 @@ def held(y: Any) -> Callable[[], Any]:
 
     Results of Functions with several outputs are not kept: they live while somebody holds them.
     """
-    if isinstance(y, Variable) and isinstance(y._node, Function) and y._node._edges:
-        y._node = Kept(y)
+    for part in y if isinstance(y, (tuple, list)) else (y,):
+        if isinstance(part, (tuple, list)):
+            held(part)
+        elif isinstance(part, Variable) and isinstance(part._node, Function) and part._node._edges:
+            part._node = Kept(part)
     return weak(y)
 
 
@@ -76,6 +79,9 @@ def weak(x: Any) -> Callable[[], Any]:
     """A weak reference to what went into a layer, or came out."""
     if isinstance(x, Variable) and isinstance(x._node, Kept):
         return x._node.either
+    if isinstance(x, (tuple, list)):
+        parts = [weak(part) for part in x]
+        return lambda: tuple(part() for part in parts)
     try:
         return weakref.ref(x)
     except TypeError:  # numbers and None: nothing to free

@@ -227,3 +227,20 @@ def test_mlp_gives_the_same_gradients_as_its_functions():
     h = F.sigmoid(F.linear(x, model.l0.W, model.l0.b))
     F.sum(F.linear(h, model.l1.W, model.l1.b)).backward()
     np.testing.assert_array_equal(got, model.l0.W.grad.data)
+
+
+def test_nested_results_are_referenced_weakly_too():
+    class State(Layer):
+        def forward(self, x, state):
+            return F.tanh(x), (F.sin(x), [F.cos(x), None])
+
+    layer = State()
+    y, (s, _) = layer(Variable(X), (Variable(X), None))
+    first, second = layer.outputs[0](), layer.outputs[1]()
+    assert first is y
+    assert second[0] is s
+    assert second[1][1] is None
+    del first, second, y, s, _
+    assert layer.outputs[0]() is None
+    assert layer.outputs[1]() == (None, (None, None))
+    assert layer.inputs[1]() == (None, None)
