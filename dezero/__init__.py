@@ -23,16 +23,59 @@ from .operators import setup_variable
 from .random import seed
 
 if TYPE_CHECKING:
-    from . import cuda, data, layers, models, optimizers, testing
-    from .data import DataLoader, Dataset
+    from . import (
+        core_simple,
+        cuda,
+        data,
+        dataloaders,
+        datasets,
+        functions_conv,
+        io,
+        layers,
+        models,
+        optimizers,
+        testing,
+        training,
+        transforms,
+        utils,
+        viz,
+        weights,
+    )
+    from .data import DataLoader, Dataset, SeqDataLoader
     from .layers import Layer
     from .models import Model
 
 __version__ = "0.1.0"
 is_simple_core = False
 
-_modules = {"DataLoader": "data", "Dataset": "data", "Layer": "layers", "Model": "models"}
-_modules |= {name: name for name in ("cuda", "data", "layers", "models", "optimizers", "testing")}
+_modules = {
+    "DataLoader": "data",
+    "Dataset": "data",
+    "Layer": "layers",
+    "Model": "models",
+    "SeqDataLoader": "data",
+}
+_modules |= {
+    name: name
+    for name in (
+        "core_simple",
+        "cuda",
+        "data",
+        "dataloaders",
+        "datasets",
+        "functions_conv",
+        "io",
+        "layers",
+        "models",
+        "optimizers",
+        "testing",
+        "training",
+        "transforms",
+        "utils",
+        "viz",
+        "weights",
+    )
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -54,6 +97,7 @@ __all__ = [
     "Layer",
     "Model",
     "Parameter",
+    "SeqDataLoader",
     "Variable",
     "as_array",
     "as_variable",
@@ -61,16 +105,21 @@ __all__ = [
     "checkpoint",
     "config",
     "core",
+    "core_simple",
     "cuda",
     "data",
+    "dataloaders",
+    "datasets",
     "derivatives",
     "einsum",
     "enable_grad",
     "functions",
+    "functions_conv",
     "grad",
     "hessian",
     "hvp",
     "interop",
+    "io",
     "is_simple_core",
     "jacobian",
     "jvp",
@@ -86,9 +135,14 @@ __all__ = [
     "tensordot",
     "test_mode",
     "testing",
+    "training",
+    "transforms",
     "transpose",
     "using_config",
+    "utils",
     "value_and_grad",
+    "viz",
     "vjp",
+    "weights",
     "xp",
 ]

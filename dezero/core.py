@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
@@ -18,7 +19,10 @@ from weakref import ref
 import numpy as np
 
 from .backends import Backend, backend_of, by_type, mixed
+from .config import Config as Config
 from .config import enable_backprop, recording, using_config
+from .config import no_grad as no_grad
+from .config import test_mode as test_mode
 from .graph import Leaf, Output, Sweep, Watch, between, closed, deliver, newest_first, run
 
 __all__ = ["Function", "Leaf", "Output", "Parameter", "Sweep", "Variable", "as_array"]
@@ -714,3 +718,16 @@ def _living(twin: Variable, held: Any) -> Variable:
     if handle is None or handle._data is not twin._data or handle._node is not twin._node:
         return twin
     return handle
+
+
+def __getattr__(name: str) -> Any:
+    """What the book's module of this name holds, and what stands above it here."""
+    if name == "array_types":
+        cuda = importlib.import_module("dezero.cuda")
+        return (np.ndarray, cuda.cupy.ndarray) if cuda.gpu_enable else (np.ndarray,)
+    if name.lower() in ("add", "mul", "neg", "sub", "rsub", "div", "rdiv", "pow"):
+        return getattr(importlib.import_module("dezero.functions"), name)
+    if name == "setup_variable":
+        return importlib.import_module("dezero.operators").setup_variable
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
