@@ -5,9 +5,31 @@ import gc
 import numpy as np
 import pytest
 
+import dezero.random
 from dezero.core import Parameter, Variable
-from dezero.layers import Layer, Linear
-from dezero.optimizers import SGD, Adam, ClipGrad, FreezeParam, MomentumSGD, Optimizer, WeightDecay
+from dezero.layers import Layer, Linear, Sequential
+from dezero.optimizers import (
+    LBFGS,
+    SGD,
+    AdaDelta,
+    AdaGrad,
+    Adam,
+    AdamW,
+    AMSGrad,
+    ClipGrad,
+    ClipGradByNorm,
+    ClipGradByValue,
+    FreezeParam,
+    GradientNoise,
+    Lion,
+    MomentumSGD,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+    Rprop,
+    WeightDecay,
+)
 
 
 class Bag(Layer):
@@ -127,6 +149,107 @@ def test_a_recorded_graph_is_not_changed():
     np.testing.assert_array_equal(bag.a.grad.data, [6.0])
 
 
+# Groups
+
+
+def test_groups_have_options_and_hooks_of_their_own():
+    bag = Bag([1.0], [1.0], [1.0])
+    optimizer = SGD(0.5).setup(bag, groups=[{"params": bag.b, "lr": 0.25}])
+    group = optimizer.add_group([bag.c], weight_decay=1.0, hooks=[ClipGrad(0.1)])
+    assert (group.lr, group.weight_decay, optimizer.groups[0].weight_decay) == (0.5, 1.0, 0.0)
+    seen = []
+    optimizer.add_hook(lambda params: seen.extend(float(p.grad.data[0]) for p in params))
+    for p in bag.params():
+        give(p, 1)
+    optimizer.update()
+    np.testing.assert_allclose(seen, [1, 1, 0.1], rtol=1e-5)
+    got = [float(p.data[0]) for p in bag.params()]
+    np.testing.assert_allclose(got, [0.5, 0.75, 1 - 0.5 * 1.1], rtol=1e-5)
+    optimizer.lr = 0.125
+    assert (group.lr, optimizer.groups[0].lr) == (0.125, 0.25)
+
+
+@pytest.mark.parametrize("made", [Adam, AdamW, NAdam, RAdam, RMSprop, MomentumSGD])
+def test_a_group_is_an_optimizer_with_those_options(made):
+    rate = made.rate
+    bag, alone = Bag([1.0, 2.0], [1.0, 2.0]), Bag([1.0, 2.0])
+    optimizer = made(0.1).setup(bag)
+    optimizer.add_group(bag.b, weight_decay=0.3, **{rate: 0.02})
+    other = made(0.02, weight_decay=0.3).setup(alone)
+    for t in range(4):
+        give(bag.a, t, 1)
+        give(bag.b, t, 1)
+        give(alone.a, t, 1)
+        optimizer.update()
+        other.update()
+    np.testing.assert_array_equal(bag.b.data, alone.a.data)
+    assert not np.array_equal(bag.a.data, bag.b.data)
+
+
+def test_groups_of_layers_before_they_have_data_or_a_target():
+    model = Sequential(Linear(3), Linear(2))
+    optimizer = SGD(1.0)
+    optimizer.add_group([model.l0.b, model.l1], lr=0.0)
+    optimizer.setup(model)
+    x = np.ones((4, 5), np.float32)
+    model(x).sum().backward()
+    before = model.weights()
+    optimizer.update()
+    after = model.weights()
+    changed = [name for name in before if not np.array_equal(before[name], after[name])]
+    assert changed == ["l0/W"]
+
+
+def test_what_cannot_be_a_group():
+    bag, other = Bag([1.0], [1.0]), Bag([1.0])
+    optimizer = Adam().setup(bag)
+    optimizer.add_group(bag.b, alpha=0.5)
+    for error, message, arguments in (
+        (TypeError, "Adam: no option lr; there are alpha, beta1", {"params": bag.a, "lr": 1.0}),
+        (ValueError, "Adam: alpha is -1", {"params": bag.a, "alpha": -1}),
+        (ValueError, "in another group already: b", {"params": [bag.a, bag.b]}),
+        (ValueError, "not parameters of the target: a", {"params": other}),
+        (TypeError, "got 3, expected a Layer or a Parameter", {"params": [3]}),
+    ):
+        with pytest.raises(error, match=message):
+            optimizer.add_group(**arguments)
+        before = optimizer.groups
+        with pytest.raises(error, match=message):
+            optimizer.setup(bag, groups=[{"params": bag.b}, arguments])
+        assert optimizer.groups is before
+    assert len(optimizer.groups) == 1
+    with pytest.raises(TypeError, match=r"Adam\.setup: got list, expected a Layer"):
+        Adam().setup([bag.a])
+    with pytest.raises(ValueError, match="there are no groups"):
+        LBFGS().setup(bag).add_group(bag.a)
+    with pytest.raises(AttributeError, match="no option 'alfa'"):
+        _ = optimizer.groups[0].alfa
+
+
+def test_frozen_parameters_stay():
+    bag = Bag([1.0], [1.0])
+    give(bag.a, 1)
+    give(bag.b, 1)
+    bag.a.requires_grad = False
+    SGD(1.0).setup(bag).update()
+    assert (bag.a.data, bag.b.data) == (1, 0)
+
+
+def test_a_closure_is_called_first():
+    bag = Bag([1.0])
+
+    def closure():
+        bag.cleargrads()
+        loss = (bag.a * bag.a).sum()
+        loss.backward()
+        return loss
+
+    assert SGD(0.25).setup(bag).update(closure).data == 1
+    assert bag.a.data == 0.5
+    with pytest.raises(RuntimeError, match="no target"):
+        SGD().update(closure)
+
+
 # Hooks
 
 
@@ -195,10 +318,132 @@ def test_freeze_layers_and_parameters_also_before_other_hooks():
         FreezeParam(3)
 
 
+def test_clip_each_gradient_by_its_own_norm(lane):
+    bag = Bag()
+    bag.a, bag.b = (Parameter(lane.array(np.zeros(2))) for _ in range(2))
+    bag.a.grad = Variable(lane.array(np.array([30.0, 40.0])))
+    bag.b.grad = Variable(lane.array(np.array([0.3, 0.4])))
+    kept = bag.b.grad
+    ClipGradByNorm(1.0)([bag.a, bag.b])
+    np.testing.assert_allclose(lane.numpy(bag.a.grad), [0.6, 0.8], rtol=1e-6)
+    assert bag.b.grad is kept
+
+
+def test_clip_by_value(lane):
+    p = Parameter(lane.array(np.zeros(4)))
+    g = lane.array(np.array([0.5, -3.0, 2.0, np.nan]))
+    p.grad = Variable(g)
+    ClipGradByValue(1.0)([p])
+    np.testing.assert_array_equal(lane.numpy(p.grad), [0.5, -1.0, 1.0, np.nan])
+    np.testing.assert_array_equal(lane.numpy(g), [0.5, -3.0, 2.0, np.nan])
+
+
+def test_hooks_of_complex_gradients():
+    p = Parameter(np.zeros(1, complex))
+    p.grad = Variable(np.array([30 - 40j]))
+    ClipGradByValue(35.0)([p])
+    np.testing.assert_array_equal(p.grad.data, [30 - 35j])
+    p.grad = Variable(np.array([30 - 40j]))
+    ClipGrad(5.0)([p])
+    np.testing.assert_allclose(p.grad.data, [3 - 4j], rtol=1e-6)
+    dezero.random.seed(1)
+    GradientNoise(1.0)([p])
+    dezero.random.seed(None)
+    assert (p.grad.data - (3 - 4j)).imag != 0
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e18])
+@pytest.mark.parametrize("hook", [ClipGrad, ClipGradByNorm])
+def test_norms_in_float32_do_not_overflow(hook, scale):
+    p = Parameter(np.zeros(2, np.float32))
+    p.grad = Variable(np.array([3 * scale, 4 * scale], np.float32))
+    hook(scale)([p])
+    np.testing.assert_allclose(p.grad.data, np.array([0.6, 0.8]) * scale, rtol=1e-5)
+
+
+@pytest.mark.parametrize("hook", [ClipGrad, ClipGradByNorm])
+def test_norms_in_float32_do_not_vanish(hook):
+    p = Parameter(np.zeros(2, np.float32))
+    p.grad = Variable(np.array([3e-25, 4e-25], np.float32))
+    hook(1e-31)([p])  # the rate is 1e-31 / (5e-25 + 1e-6)
+    np.testing.assert_allclose(p.grad.data, 0, atol=1e-44)
+    p.grad = Variable(np.array([3e-25, 4e-25], np.float32))
+    kept = p.grad
+    hook(1e-5)([p])
+    assert p.grad is kept
+
+
+def test_noise_is_keyed_and_its_count_is_saved(lane):
+    def trained(steps, state=None):
+        bag = Bag()
+        bag.a = Parameter(lane.array(np.zeros(3)))
+        optimizer = SGD(1.0).setup(bag)
+        optimizer.add_hook(GradientNoise(0.5, gamma=2.0))
+        if state is not None:
+            optimizer.load_state_dict(state[0])
+            bag.set_weights(state[1])
+            dezero.random.set_state(state[2])
+        g = lane.array(np.ones(3))
+        for _ in range(steps):
+            bag.a.grad = Variable(g)
+            optimizer.update()
+        np.testing.assert_array_equal(lane.numpy(g), 1)
+        return optimizer.state_dict(), bag.weights(), dezero.random.get_state()
+
+    try:
+        dezero.random.seed(3)
+        whole = trained(4)
+        dezero.random.seed(3)
+        parts = trained(2, state=None)
+        assert parts[0] == {"hook 0/t": 2}
+        parts = trained(2, parts)
+    finally:
+        dezero.random.seed(None)
+    np.testing.assert_array_equal(whole[1]["a"], parts[1]["a"])
+    assert len(set(whole[1]["a"])) == 3
+    assert whole[0] == parts[0] == {"hook 0/t": 4}
+
+
+def test_noise_falls():
+    dezero.random.seed(0)
+    hook, sizes = GradientNoise(0.25, gamma=1.0), []
+    for _ in range(4):
+        p = Parameter(np.zeros(4000))
+        p.grad = Variable(np.zeros(4000))
+        hook([p])
+        sizes.append(p.grad.data.std())
+    dezero.random.seed(None)
+    np.testing.assert_allclose(sizes, 0.5 / np.sqrt([1, 2, 3, 4]), rtol=0.05)
+
+
+@pytest.mark.parametrize("hook", [WeightDecay, ClipGrad, ClipGradByNorm, ClipGradByValue])
+def test_wrong_numbers_of_hooks(hook):
+    with pytest.raises(ValueError, match=f"{hook.__name__}: .* is -1, expected"):
+        hook(-1)
+    with pytest.raises(ValueError, match=f"{hook.__name__}: .* is nan, expected"):
+        hook(float("nan"))
+
+
 # States
 
 
-@pytest.mark.parametrize("made", [lambda: Adam(0.1), lambda: MomentumSGD(0.1)])
+MADE = {
+    "SGD": lambda: SGD(0.1),
+    "MomentumSGD": lambda: MomentumSGD(0.1, dampening=0.2),
+    "AdaGrad": lambda: AdaGrad(0.1, lr_decay=0.1),
+    "AdaDelta": AdaDelta,
+    "RMSprop": lambda: RMSprop(0.1, momentum=0.5, centered=True),
+    "Adam": lambda: Adam(0.1),
+    "AdamW": lambda: AdamW(0.1),
+    "AMSGrad": lambda: AMSGrad(0.1),
+    "NAdam": lambda: NAdam(0.1),
+    "RAdam": lambda: RAdam(0.1),
+    "Rprop": Rprop,
+    "Lion": lambda: Lion(0.1),
+}
+
+
+@pytest.mark.parametrize("made", MADE.values(), ids=MADE)
 def test_state_goes_on_exactly(made):
     rng = np.random.default_rng(0)
     gradients = rng.standard_normal((6, 3))
@@ -247,6 +492,7 @@ def test_a_state_that_does_not_fit_changes_nothing():
     assert [line.strip() for line in str(caught.value).splitlines()[1:]] == [
         "t: missing",
         "a/m: shape (2,), the parameter's is (1,)",
+        "a/v: missing",
         "z/m: unknown",
     ]
     after = optimizer.state_dict()
@@ -264,3 +510,115 @@ def test_state_of_a_parameter_that_is_gone_is_not_given_to_another():
         del bag
         gc.collect()
     assert len(optimizer._states) <= 1
+
+
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+def test_lbfgs_goes_on_exactly(search, single_lane):
+    lane = single_lane
+
+    def closure_of(bag):
+        def closure():
+            bag.cleargrads()
+            a, b = bag.a, bag.b
+            loss = ((a - 1.0) ** 2).sum() * 3.0 + (a * b).sum() ** 2 + ((b + 2.0) ** 4).sum()
+            loss.backward()
+            return loss
+
+        return closure
+
+    def made():
+        bag = Bag()
+        bag.a, bag.b = (
+            Parameter(lane.array(np.array([1.5, 0.5]))),
+            Parameter(lane.array(np.ones(2))),
+        )
+        lr = 1.0 if search else 0.01
+        return bag, LBFGS(lr, max_iter=3, history_size=4, line_search=search).setup(bag)
+
+    bag, optimizer = made()
+    for _ in range(3):
+        optimizer.update(closure_of(bag))
+    state, weights = optimizer.state_dict(), bag.weights()
+    for _ in range(2):
+        optimizer.update(closure_of(bag))
+
+    other, again = made()
+    other.set_weights(weights)
+    again.load_state_dict(state)
+    for _ in range(2):
+        again.update(closure_of(other))
+    for name, array in bag.weights().items():
+        np.testing.assert_array_equal(other.weights()[name], array)
+    for name, array in optimizer.state_dict().items():
+        np.testing.assert_array_equal(again.state_dict()[name], array)
+    fresh = made()[1]
+    fresh.load_state_dict(fresh.state_dict())
+    assert fresh.steps == 0
+
+
+def test_lbfgs_with_what_does_not_fit():
+    bag = Bag([1.0], [2.0])
+
+    def closure():
+        bag.cleargrads()
+        loss = ((bag.a - bag.b) ** 4).sum()
+        loss.backward()
+        return loss
+
+    optimizer = LBFGS(line_search="strong_wolfe", max_iter=2).setup(bag)
+    with pytest.raises(TypeError, match="expected a closure"):
+        optimizer.update()
+    with pytest.raises(RuntimeError, match="no target"):
+        LBFGS().update(closure)
+    optimizer.update(closure)
+    before = optimizer.state_dict()
+    wrong = {**before, "d": np.zeros(3), "more": np.zeros(1), "rho": np.zeros(7)}
+    del wrong["g"]
+    with pytest.raises(ValueError, match="state does not fit LBFGS") as caught:
+        optimizer.load_state_dict(wrong)
+    assert [line.strip() for line in str(caught.value).splitlines()[1:]] == [
+        "g: missing",
+        "more: unknown",
+        "d: float64 of shape (3,); the parameters have 2 numbers",
+    ]
+    after = optimizer.state_dict()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    bag.b = Parameter(np.ones(1, np.float32))
+    with pytest.raises(ValueError, match="expected one dtype and device"):
+        optimizer.update(closure)
+    bag.a = bag.b = Parameter(np.ones(1, complex))
+    with pytest.raises(TypeError, match="expected real numbers"):
+        optimizer.update(lambda: 0.0)
+    for arguments in {"max_iter": 0}, {"history_size": 0}, {"line_search": "weak"}, {"lr": -1}:
+        with pytest.raises(ValueError, match=r"LBFGS: .* expected"):
+            LBFGS(**arguments)
+
+
+def test_lbfgs_freezes_and_hooks():
+    bag = Bag([3.0], [3.0])
+
+    def closure():
+        bag.cleargrads()
+        loss = (bag.a**2).sum() + (bag.b**2).sum()
+        loss.backward()
+        return loss
+
+    optimizer = LBFGS(line_search="strong_wolfe").setup(bag)
+    optimizer.add_hook(FreezeParam(bag.b))
+    optimizer.update(closure)
+    assert bag.b.data == 3
+    assert abs(bag.a.data[0]) < 1e-6
+
+
+def test_states_of_a_wrong_kind_are_all_listed():
+    bag = Bag([1.0])
+    optimizer = Adam().setup(bag)
+    give(bag.a, 1)
+    optimizer.update()
+    state = {"t": np.array(["x"]), "a/m": np.array([1]), "a/v": np.zeros(1)}
+    with pytest.raises(ValueError, match="does not fit Adam") as caught:
+        optimizer.load_state_dict(state)
+    assert [line.strip() for line in str(caught.value).splitlines()[1:]] == [
+        "t: <U1 of shape (1,), expected one number",
+        "a/m: int64 of shape (1,), expected floating numbers",
+    ]
