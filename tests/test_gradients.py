@@ -17,6 +17,7 @@ import dezero.functions as F
 from cases import CASES, FIRST, Case, covered, given, is_inexact, outputs, worth_compiling
 from conftest import Lane, lane_of
 from dezero import Variable, no_grad
+from dezero.dispatch import EXTENSIONS
 from dezero.primitive import ops
 
 BY_ID = {c.id: c for c in CASES}
@@ -151,6 +152,7 @@ def cases_of(*chosen: Case) -> Any:
 
 
 def test_every_function_has_a_case():
+    assert [getattr(F, name) for name in EXTENSIONS]  # each is loaded when it is asked for
     assert not set(ops) - covered()
     assert not covered() - set(ops)
 

@@ -1,16 +1,43 @@
-"""Networks made of the layers, ready to train."""
+"""What models share, and the plain ones."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import functions as F
-from .layers import Layer, Linear
+from .. import functions as F
+from .. import layers as L
 
-__all__ = ["MLP", "Model"]
+__all__ = ["MLP", "Model", "Sequential"]
 
 
-class Model(Layer):
+class Model(L.Layer):
     """A Layer that stands for a whole network."""
+
+    def plot(self, *inputs: Any, to_file: str = "model.png") -> Any:
+        """Draw the graph that the model records for ``inputs``.
+
+        Args:
+            inputs: What the model is called with.
+            to_file: Where the picture goes; its ending is the format.
+
+        Returns:
+            What `dezero.viz.plot_dot_graph` returns.
+        """
+        from ..viz import plot_dot_graph
+
+        return plot_dot_graph(self(*inputs), verbose=True, to_file=to_file)
+
+
+class Sequential(L.Sequential, Model):
+    """Layers and plain functions, one after the other, as a `Model`.
+
+    Example:
+        >>> import numpy as np
+        >>> model = Sequential(L.Linear(8), F.relu, L.Linear(2))
+        >>> model(np.zeros((4, 3), np.float32)).shape
+        (4, 2)
+    """
 
 
 class MLP(Model):
@@ -46,11 +73,11 @@ class MLP(Model):
         self.activation = activation
         self.dropout = dropout
         for i, size in enumerate(fc_output_sizes):
-            setattr(self, f"l{i}", Linear(size))
+            setattr(self, f"l{i}", L.Linear(size))
         self._count = len(fc_output_sizes)
 
     @property
-    def layers(self) -> tuple[Linear, ...]:
+    def layers(self) -> tuple[L.Linear, ...]:
         """The linear layers, in order."""
         return tuple(getattr(self, f"l{i}") for i in range(self._count))
 
@@ -58,6 +85,6 @@ class MLP(Model):
         *hidden, last = self.layers
         for layer in hidden:
             x = self.activation(layer(x))
-            if self.dropout:
+            if self.dropout and self.in_training():
                 x = F.dropout(x, self.dropout)
         return last(x)

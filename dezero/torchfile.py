@@ -1,0 +1,588 @@
+"""Reading what ``torch.save`` wrote, without PyTorch and without running anything in it.
+
+A pickle is a program for a stack machine that may call whatever it can name. The machine here
+knows only the instructions that plain values need and only the names that make up tensors; it calls
+nothing but the few functions below, and meeting anything else is an error that says what it was.
+Sizes that a file claims are compared with its length before memory is taken for them.
+
+Both formats are read: the zip archive (PyTorch 1.6 and later) and the older sequence of pickles.
+"""
+
+import dataclasses
+import io
+import math
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import numpy as np
+
+__all__ = ["DAMAGE", "bfloat16_to_float32", "check_archive", "load_torch"]
+
+# What Python's readers raise over bytes that make no sense.
+DAMAGE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    EOFError,
+    ArithmeticError,
+    OSError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+_LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+_LEGACY_PROTOCOL = 1001
+_MOST_STEPS = 10_000_000  # a model of a hundred thousand tensors needs half of them
+_LONGEST_NAME = 1000
+_SHORT = "it ends too early"
+_MOST_AXES = 64  # NumPy's limit
+_DEFLATE_RATIO = 1032  # no more bytes than this come out of one that deflate was given
+
+_DTYPES = {
+    "float64": "<f8",
+    "float32": "<f4",
+    "float16": "<f2",
+    "bfloat16": "<u2",
+    "complex128": "<c16",
+    "complex64": "<c8",
+    "int64": "<i8",
+    "int32": "<i4",
+    "int16": "<i2",
+    "int8": "<i1",
+    "uint64": "<u8",
+    "uint32": "<u4",
+    "uint16": "<u2",
+    "uint8": "<u1",
+    "bool": "?",
+}
+_STORAGES = {
+    "DoubleStorage": "float64",
+    "FloatStorage": "float32",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "ComplexDoubleStorage": "complex128",
+    "ComplexFloatStorage": "complex64",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
+    "BoolStorage": "bool",
+    "UntypedStorage": "uint8",
+}
+
+
+def load_torch(path: str | os.PathLike[str], key: str | None = None) -> dict[str, np.ndarray]:
+    """The tensors of a ``state_dict`` that ``torch.save`` wrote, as NumPy arrays by name.
+
+    Tensors that share memory in the file share it here. bfloat16 becomes float32.
+
+    Args:
+        path: The file.
+        key: For a file that holds more than weights: the entry in which they are.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, needs more than weights do, or holds no tensors there.
+    """
+    with open(path, "rb") as file:
+        try:
+            legacy = file.read(len(_LEGACY_MAGIC)) == _LEGACY_MAGIC
+            value, read = (_open_legacy if legacy else _open_zip)(file)
+            storages = _Storages(read)
+            return {name: storages.array(t) for name, t in _chosen(value, key).items()}
+        except DAMAGE as error:
+            reason = str(error) if type(error) is ValueError else f"damaged: {error!r}"
+            msg = f"{os.fspath(path)}: not a readable PyTorch file: {reason}"
+            raise ValueError(msg) from error
+
+
+def bfloat16_to_float32(bits: np.ndarray) -> np.ndarray:
+    """Float32 numbers from the bits of bfloat16 ones, exactly.
+
+    Example:
+        >>> bfloat16_to_float32(np.array([0x3F80, 0xC040], np.uint16))
+        array([ 1., -3.], dtype=float32)
+    """
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def check_archive(archive: zipfile.ZipFile, length: int, *, deflated: bool) -> None:
+    """Raise ValueError where entries of a zip file claim more than the file can hold.
+
+    Args:
+        archive: The archive; only its directory is read.
+        length: Size of the file.
+        deflated: Whether entries may be compressed.
+    """
+    total = 0
+    for entry in archive.infolist():
+        packed = entry.compress_type == zipfile.ZIP_DEFLATED
+        if packed and not deflated:
+            msg = f"entry {entry.filename!r} is compressed"
+            raise ValueError(msg)
+        if entry.compress_type != zipfile.ZIP_STORED and not packed:
+            msg = f"entry {entry.filename!r} has compression method {entry.compress_type}"
+            raise ValueError(msg)
+        if entry.file_size > entry.compress_size * (_DEFLATE_RATIO if packed else 1):
+            msg = f"entry {entry.filename!r} claims {entry.file_size} bytes"
+            raise ValueError(f"{msg}, it takes {entry.compress_size} in the file")
+        total += entry.compress_size
+    if total > length:
+        msg = f"its entries claim {total} bytes, the file has {length}"
+        raise ValueError(msg)
+
+
+# --- what a pickle is made into ------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Name:
+    """A function or class that the pickle names; never the thing itself."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Storage:
+    """Numbers in the file, which tensors are views of: elements ``start`` to ``start + count``."""
+
+    key: str
+    dtype: str
+    start: int
+    count: int
+    whole: int  # elements under this key
+
+    @property
+    def itemsize(self) -> int:
+        return np.dtype(_DTYPES[self.dtype]).itemsize
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Tensor:
+    storage: _Storage
+    dtype: str
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> _Tensor:
+    # Then: whether a gradient is wanted, hooks, and, from version 3 on, the dtype.
+    *_, metadata = (*rest, None, None)[:3]
+    return _tensor_of(storage, None, offset, shape, strides, metadata)
+
+
+def _tensor_v3(
+    storage: Any, offset: Any, shape: Any, strides: Any, _grad: Any, _hooks: Any, *rest: Any
+) -> _Tensor:
+    dtype, metadata = (*rest, None)[:2]
+    return _tensor_of(storage, dtype, offset, shape, strides, metadata)
+
+
+def _tensor_of(
+    storage: Any, dtype: Any, offset: Any, shape: Any, strides: Any, metadata: Any
+) -> _Tensor:
+    kind = storage.dtype if dtype is None and type(storage) is _Storage else dtype
+    kind = kind.name if type(kind) is _Name else kind
+    if type(storage) is not _Storage or kind not in _DTYPES:
+        msg = "a tensor without a storage or dtype"
+        raise ValueError(msg)
+    if metadata:
+        msg = "a conjugate or negative view of a tensor; resolve_conj() and resolve_neg() end it"
+        raise ValueError(msg)
+    if type(shape) is not tuple or type(strides) is not tuple or len(shape) > _MOST_AXES:
+        msg = f"a tensor of more than {_MOST_AXES} axes, or without shape and strides"
+        raise ValueError(msg)
+    numbers = (offset, *shape, *strides)
+    if any(type(n) is not int or n < 0 for n in numbers) or len(shape) != len(strides):
+        msg = f"a tensor of offset {offset!r}, shape {shape}, strides {strides}"
+        raise ValueError(msg)
+    count = storage.count * storage.itemsize // np.dtype(_DTYPES[kind]).itemsize
+    if math.prod(shape) > count:
+        msg = f"a tensor of shape {shape} over a storage of {count} elements"
+        raise ValueError(msg)
+    return _Tensor(storage, kind, offset, shape, strides)
+
+
+def _same(value: Any, *_rest: Any) -> Any:
+    """The first argument: a Parameter is its tensor, a Size its tuple, a Counter its dictionary."""
+    return value
+
+
+def _empty() -> dict[Any, Any]:
+    """An OrderedDict, whose items follow as instructions."""
+    return {}
+
+
+_CALLS: dict[tuple[str, str], Callable[..., Any]] = {
+    ("collections", "OrderedDict"): _empty,
+    ("collections", "Counter"): _same,
+    ("torch._utils", "_rebuild_tensor"): _tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_tensor_v3"): _tensor_v3,
+    ("torch._utils", "_rebuild_parameter"): _same,
+    ("torch._utils", "_rebuild_parameter_with_state"): _same,
+    ("torch", "Size"): _same,
+    ("torch", "device"): _same,
+}
+_NAMES = {
+    *_CALLS,
+    *(("torch", name) for name in (*_STORAGES, *_DTYPES)),
+    ("torch.storage", "UntypedStorage"),
+}
+
+
+# --- the machine ---------------------------------------------------------------------------------
+
+
+class _Machine:
+    """Runs one pickle from a file up to its end instruction.
+
+    Args:
+        file: At the first instruction.
+        length: Where the file ends.
+    """
+
+    def __init__(self, file: BinaryIO, length: int) -> None:
+        self.file = file
+        self.length = length
+        self.stack: list[Any] = []
+        self.marks: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+        self.storages: dict[str, _Storage] = {}
+
+    def run(self) -> Any:
+        for _ in range(_MOST_STEPS):
+            code = self.file.read(1)
+            if code == b".":
+                return self.stack.pop()
+            step = _STEPS.get(code)
+            if step is None:
+                if not code:
+                    raise EOFError(_SHORT)
+                msg = f"pickle instruction {code!r}, which weights do not need"
+                raise ValueError(msg)
+            step(self)
+        msg = f"a pickle of more than {_MOST_STEPS} steps"
+        raise ValueError(msg)
+
+    def read(self, count: int) -> bytes:
+        if count > self.length - self.file.tell():
+            raise EOFError(_SHORT)
+        data = self.file.read(count)
+        if len(data) < count:
+            raise EOFError(_SHORT)
+        return data
+
+    def number(self, form: str) -> Any:
+        return struct.unpack(form, self.read(struct.calcsize(form)))[0]
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def popped(self, count: int) -> list[Any]:
+        """The last ``count`` values."""
+        if count > len(self.stack):
+            msg = "too few values on the stack"
+            raise ValueError(msg)
+        values = self.stack[len(self.stack) - count :]
+        del self.stack[len(self.stack) - count :]
+        return values
+
+    def mark(self) -> None:
+        self.marks.append(self.stack)
+        self.stack = []
+
+    def since_mark(self) -> list[Any]:
+        values = self.stack
+        self.stack = self.marks.pop()
+        return values
+
+    def protocol(self) -> None:
+        if (version := self.number("<B")) > 5:
+            msg = f"pickle protocol {version}"
+            raise ValueError(msg)
+
+    def text(self, form: str) -> None:
+        self.push(self.read(self.number(form)).decode("utf-8", "surrogatepass"))
+
+    def long(self) -> None:
+        self.push(int.from_bytes(self.read(self.number("<B")), "little", signed=True))
+
+    def append(self, items: list[Any]) -> None:
+        if not isinstance(self.stack[-1], list):
+            msg = f"items for a {type(self.stack[-1]).__name__}"
+            raise ValueError(msg)
+        self.stack[-1].extend(items)
+
+    def set_item(self) -> None:
+        self.set(self.popped(2))
+
+    def set_items(self) -> None:
+        self.set(self.since_mark())
+
+    def set(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if type(target) is not dict or len(items) % 2:
+            msg = f"items for a {type(target).__name__}"
+            raise ValueError(msg)
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if type(key) not in (str, int, float, bool, type(None)):
+                msg = f"a {type(key).__name__} as a key"
+                raise ValueError(msg)
+            target[key] = value
+
+    def name(self, module: Any, name: Any) -> None:
+        if (module, name) not in _NAMES:
+            msg = f"it names {module}.{name}, which weights do not need and which is not run"
+            raise ValueError(f"{msg}; save the model's state_dict() alone")
+        self.push(_Name(module, name))
+
+    def line(self) -> str:
+        line = self.file.readline(_LONGEST_NAME)
+        if not line.endswith(b"\n"):
+            msg = f"a name of more than {_LONGEST_NAME} bytes"
+            raise ValueError(msg)
+        return line[:-1].decode()
+
+    def call(self) -> None:
+        function, arguments = self.popped(2)
+        step = _CALLS.get((function.module, function.name)) if type(function) is _Name else None
+        if step is None or type(arguments) is not tuple:
+            what = function if type(function) is _Name else type(function).__name__
+            msg = f"a call of {what}"
+            raise ValueError(msg)
+        self.push(step(*arguments))
+
+    def build(self) -> None:
+        """Attributes of a dictionary, such as ``_metadata``: versions of modules."""
+        target, _ = self.popped(2)
+        if not isinstance(target, dict):
+            msg = f"attributes for a {type(target).__name__}"
+            raise ValueError(msg)
+        self.push(target)
+
+    def storage(self) -> None:
+        kind, type_, key, _place, count, *view = self.stack.pop()
+        if kind != "storage" or type(type_) is not _Name or type_.name not in _STORAGES:
+            msg = "an external object that is not a storage"
+            raise ValueError(msg)
+        start, part = 0, count
+        if view and view[0] is not None:
+            _, start, part = view[0]
+        if type(key) is not str or any(type(n) is not int or n < 0 for n in (count, start, part)):
+            msg = f"a storage of {count} elements"
+            raise ValueError(msg)
+        if start + part > count:
+            msg = f"elements {start} to {start + part} of a storage of {count}"
+            raise ValueError(msg)
+        storage = _Storage(key, _STORAGES[type_.name], start, part, count)
+        known = self.storages.setdefault(key, storage)
+        if (known.dtype, known.whole) != (storage.dtype, storage.whole):
+            msg = f"two kinds of storage {key!r}"
+            raise ValueError(msg)
+        self.push(storage)
+
+    def memoize(self, index: int) -> None:
+        self.memo[index] = self.stack[-1]
+
+
+_STEPS: dict[bytes, Callable[[_Machine], Any]] = {
+    b"\x80": _Machine.protocol,
+    b"\x95": lambda m: m.number("<Q"),
+    b"(": _Machine.mark,
+    b"N": lambda m: m.push(None),
+    b"\x88": lambda m: m.push(True),
+    b"\x89": lambda m: m.push(False),
+    b")": lambda m: m.push(()),
+    b"]": lambda m: m.push([]),
+    b"}": lambda m: m.push({}),
+    b"J": lambda m: m.push(m.number("<i")),
+    b"K": lambda m: m.push(m.number("<B")),
+    b"M": lambda m: m.push(m.number("<H")),
+    b"\x8a": _Machine.long,
+    b"G": lambda m: m.push(m.number(">d")),
+    b"X": lambda m: m.text("<I"),
+    b"\x8c": lambda m: m.text("<B"),
+    b"\x8d": lambda m: m.text("<Q"),
+    b"U": lambda m: m.text("<B"),
+    b"T": lambda m: m.text("<I"),
+    b"q": lambda m: m.memoize(m.number("<B")),
+    b"r": lambda m: m.memoize(m.number("<I")),
+    b"\x94": lambda m: m.memoize(len(m.memo)),
+    b"h": lambda m: m.push(m.memo[m.number("<B")]),
+    b"j": lambda m: m.push(m.memo[m.number("<I")]),
+    b"t": lambda m: m.push(tuple(m.since_mark())),
+    b"\x85": lambda m: m.push(tuple(m.popped(1))),
+    b"\x86": lambda m: m.push(tuple(m.popped(2))),
+    b"\x87": lambda m: m.push(tuple(m.popped(3))),
+    b"a": lambda m: m.append(m.popped(1)),
+    b"e": lambda m: m.append(m.since_mark()),
+    b"s": _Machine.set_item,
+    b"u": _Machine.set_items,
+    b"c": lambda m: m.name(m.line(), m.line()),
+    b"\x93": lambda m: m.name(*m.popped(2)),
+    b"R": _Machine.call,
+    b"b": _Machine.build,
+    b"Q": _Machine.storage,
+}
+
+
+# --- the two formats -----------------------------------------------------------------------------
+
+
+def _length(file: BinaryIO) -> int:
+    length = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return length
+
+
+def _open_zip(file: BinaryIO) -> tuple[Any, Callable[[_Storage], np.ndarray]]:
+    """What the archive's pickle says, and a function that reads a storage's bytes."""
+    length = _length(file)
+    archive = zipfile.ZipFile(file)
+    check_archive(archive, length, deflated=False)
+    entries = {entry.filename: entry for entry in archive.infolist()}
+    pickles = [name for name in entries if name.rpartition("/")[2] == "data.pkl"]
+    if len(pickles) != 1:
+        msg = f"a zip archive with {len(pickles)} entries data.pkl, one is expected"
+        raise ValueError(msg)
+    folder = pickles[0].removesuffix("data.pkl")
+    if f"{folder}constants.pkl" in entries:
+        msg = "a TorchScript program; save its state_dict() with torch.save"
+        raise ValueError(msg)
+    order = entries.get(f"{folder}byteorder")
+    if order is not None and archive.read(order) != b"little":
+        msg = "it was not written on a little-endian machine"
+        raise ValueError(msg)
+    data = archive.read(entries[pickles[0]])
+    value = _Machine(io.BytesIO(data), len(data)).run()
+
+    def read(storage: _Storage) -> np.ndarray:
+        entry = entries[f"{folder}data/{storage.key}"]
+        if entry.file_size != (claim := storage.whole * storage.itemsize):
+            msg = f"storage {storage.key} has {entry.file_size} bytes, {claim} are claimed"
+            raise ValueError(msg)
+        with archive.open(entry) as source:
+            return _filled(source, storage)
+
+    return value, read
+
+
+def _open_legacy(file: BinaryIO) -> tuple[Any, Callable[[_Storage], np.ndarray]]:
+    """What the pickles say, and a function that reads a storage's bytes."""
+    length = _length(file)
+    file.seek(len(_LEGACY_MAGIC))
+    version = _Machine(file, length).run()
+    system = _Machine(file, length).run()
+    if version != _LEGACY_PROTOCOL or type(system) is not dict:
+        msg = "an unknown version of the format"
+        raise ValueError(msg)
+    if system.get("little_endian") is not True:
+        msg = "it was not written on a little-endian machine"
+        raise ValueError(msg)
+    machine = _Machine(file, length)
+    value = machine.run()
+    keys = _Machine(file, length).run()
+    if type(keys) is not list:
+        msg = "no list of storages"
+        raise ValueError(msg)
+    places = {}
+    for key in keys:
+        storage = machine.storages[key]
+        (count,) = struct.unpack("<q", file.read(8))
+        if count != storage.whole:
+            msg = f"storage {key} has {count} elements, {storage.whole} are claimed"
+            raise ValueError(msg)
+        places[key] = file.tell()
+        size = storage.whole * storage.itemsize
+        if size > length - places[key]:
+            raise EOFError(_SHORT)
+        file.seek(size, os.SEEK_CUR)
+
+    def read(storage: _Storage) -> np.ndarray:
+        file.seek(places[storage.key])
+        return _filled(file, storage)
+
+    return value, read
+
+
+def _filled(source: Any, storage: _Storage, chunk: int = 1 << 24) -> np.ndarray:
+    """All elements of a storage's key."""
+    numbers = np.empty(storage.whole, _DTYPES[storage.dtype])
+    view = numbers.view(np.uint8).data
+    at = 0
+    while at < len(view):
+        count = source.readinto(view[at : at + chunk])
+        if not count:
+            raise EOFError(_SHORT)
+        at += count
+    return numbers
+
+
+class _Storages:
+    """The file's numbers as NumPy arrays, each read once."""
+
+    def __init__(self, read: Callable[[_Storage], np.ndarray]) -> None:
+        self.read = read
+        self.arrays: dict[tuple[str, str], np.ndarray] = {}
+
+    def array(self, tensor: _Tensor) -> np.ndarray:
+        storage = tensor.storage
+        numbers = self._numbers(storage, tensor.dtype)
+        if storage.count != storage.whole:
+            numbers = numbers[storage.start : storage.start + storage.count]
+        strides = tuple(n * numbers.itemsize for n in tensor.strides)
+        offset = tensor.offset * numbers.itemsize
+        return np.ndarray(tensor.shape, numbers.dtype, numbers, offset, strides)
+
+    def _numbers(self, storage: _Storage, dtype: str) -> np.ndarray:
+        known = self.arrays.get((storage.key, dtype))
+        if known is None:
+            known = self.read(storage)
+            if dtype != storage.dtype:
+                known = known.view(_DTYPES[dtype])
+            if dtype == "bfloat16":
+                known = bfloat16_to_float32(known)
+            self.arrays[storage.key, dtype] = known
+        return known
+
+
+def _chosen(value: Any, key: str | None) -> dict[str, _Tensor]:
+    """The tensors by name at the top of what was saved, or under ``key``."""
+    if key is not None:
+        if not isinstance(value, dict) or key not in value:
+            there = ", ".join(map(repr, value)) if isinstance(value, dict) else "no entries"
+            msg = f"key {key!r} is not in it; there are {there}"
+            raise ValueError(msg)
+        value = value[key]
+    if not isinstance(value, dict):
+        what = "one tensor" if isinstance(value, _Tensor) else f"a {type(value).__name__}"
+        msg = f"it holds {what}; a dictionary of tensors is expected"
+        raise ValueError(msg)
+    found = {name: tensor for name, tensor in value.items() if isinstance(tensor, _Tensor)}
+    if value and not found:
+        inner = [name for name, part in value.items() if isinstance(part, dict) and _tensors(part)]
+        hint = f"; key= may be {' or '.join(map(repr, inner))}" if inner else ""
+        msg = f"no tensors by name in it{hint}"
+        raise ValueError(msg)
+    if any(type(name) is not str for name in found):
+        msg = "tensors under keys that are not text"
+        raise ValueError(msg)
+    return found
+
+
+def _tensors(part: dict[Any, Any]) -> bool:
+    return any(isinstance(value, _Tensor) for value in part.values())
