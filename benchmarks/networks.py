@@ -79,7 +79,8 @@ def measured(name, count):
 
 def drawn(*shape, scale=1.0, seed=0):
     """Normal numbers in float32."""
-    return (np.random.default_rng(seed).standard_normal(shape) * scale).astype(np.float32)
+    values = np.random.default_rng(seed).standard_normal(shape)
+    return np.asarray(values * scale, np.float32)
 
 
 def leaf(array):
@@ -433,6 +434,62 @@ def group_norm():
         lambda x, a, b: torch.nn.functional.group_norm(x, 32, a, b),
         [drawn(8, 64, 56, 56), drawn(64, seed=1), drawn(64, seed=2)],
         (8, 64, 56, 56),
+    )
+
+
+# --- activations, losses, embedding, attention --------------------------------------------------
+
+
+@step("gelu-tanh", 0.8, "GELU by tanh, 1,000,000 numbers", rtol=1e-3)
+def gelu_tanh():
+    return through(
+        lambda x: F.gelu(x, "tanh"),
+        lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
+        [drawn(1_000_000)],
+        (1_000_000,),
+    )
+
+
+def cross_entropy(rows, classes):
+    t = np.random.default_rng(1).integers(0, classes, rows)
+    theirs_t = torch and torch.tensor(t)
+    return through(
+        lambda x: F.softmax_cross_entropy(x, t),
+        lambda x: torch.nn.functional.cross_entropy(x, theirs_t),
+        [drawn(rows, classes)],
+        (),
+    )
+
+
+@step("cross-entropy-10", 1.0, "softmax cross-entropy, 100,000 rows of 10")
+def cross_entropy_short():
+    return cross_entropy(100_000, 10)
+
+
+@step("cross-entropy-1000", 1.0, "softmax cross-entropy, 4,096 rows of 1,000")
+def cross_entropy_long():
+    return cross_entropy(4096, 1000)
+
+
+@step("embedding", 2.0, "embedding, 2,048 rows out of 5,000 of 128")
+def embedding():
+    ids = np.random.default_rng(1).integers(0, 5000, 2048)
+    theirs_ids = torch and torch.tensor(ids)
+    return through(
+        lambda w: F.embedding(ids, w),
+        lambda w: torch.nn.functional.embedding(theirs_ids, w),
+        [drawn(5000, 128)],
+        (2048, 128),
+    )
+
+
+@step("attention", 1.25, "attention, causal, 4 heads of 32, 64 tokens, batch 16")
+def attention():
+    return through(
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, causal=True),
+        lambda q, k, v: torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True),
+        [drawn(16, 4, 64, 32, seed=i) for i in range(3)],
+        (16, 4, 64, 32),
     )
 
 

@@ -19,24 +19,27 @@ import numpy as np
 from . import __version__, backends, random
 from . import functions as F
 from .data import DataLoader, Digits, RandomAffine
+from .files import LockedError
 from .io import load_json, save_json
-from .models import MLP
+from .models import MLP, DigitsCNN, Model
 from .optimizers import AdamW
-from .training import Trainer, cosine, report
+from .training import Accuracy, BestWeights, Trainer, cosine, progress
 from .viz import confusion_matrix, plot_confusion, plot_curves, plot_images
 
 __all__ = ["main"]
 
 DEFAULTS: dict[str, Any] = {
+    "model": "cnn",
+    "split": "random",
     "backend": "numpy",
     "device": None,
     "seed": 0,
-    "epochs": 100,
     "batch_size": 64,
-    "lr": 0.002,
-    "hidden": [256, 256],
-    "dropout": 0.2,
     "weight_decay": 0.01,
+}
+MODELS: dict[str, dict[str, Any]] = {
+    "cnn": {"epochs": 30, "lr": 0.003, "hidden": [128], "dropout": 0.4},
+    "mlp": {"epochs": 100, "lr": 0.002, "hidden": [256, 256], "dropout": 0.2},
 }
 
 
@@ -90,17 +93,30 @@ def _parser() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,  # so that a resumed run knows what was asked for
     )
     add = train.add_argument
+    add("--model", choices=sorted(MODELS), help="convolutions (cnn, the default), or without")
+    add(
+        "--split",
+        choices=("random", "last"),
+        help="validate on a random 360 digits (default), or on the last, which others wrote",
+    )
     add("--backend", metavar="NAME", help="array library: numpy (default), cupy, torch, jax, ...")
     add("--device", help="a device of the backend, such as cpu or cuda:0")
     add("--seed", type=_integer(0), metavar="N", help="of split, weights and order (default 0)")
-    add("--epochs", type=_integer(1), metavar="N", help=f"default {DEFAULTS['epochs']}")
+    add("--epochs", type=_integer(1), metavar="N", help=f"default {_usual('epochs')}")
     add("--batch-size", type=_integer(1), metavar="N", help=f"default {DEFAULTS['batch_size']}")
-    add("--lr", type=_rate, metavar="RATE", help=f"learning rate (default {DEFAULTS['lr']})")
-    add("--hidden", type=_sizes, metavar="N,N", help="sizes of the hidden layers (256,256)")
+    add("--lr", type=_rate, metavar="RATE", help=f"learning rate (default {_usual('lr')})")
+    add("--hidden", type=_sizes, metavar="N,N", help=f"sizes of hidden layers ({_usual('hidden')})")
     add("--out", type=Path, metavar="DIR", help="a new run folder (runs/TIME-seedN)")
     add("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
     add("--quiet", action="store_true", help="print errors only")
     return parser
+
+
+def _usual(name: str) -> str:
+    """What an option is by default with each model."""
+    values = {model: options[name] for model, options in MODELS.items()}
+    texts = {m: ",".join(map(str, v)) if isinstance(v, list) else str(v) for m, v in values.items()}
+    return ", ".join(f"{text} for {model}" for model, text in texts.items())
 
 
 def _integer(least: int) -> Any:
@@ -133,7 +149,8 @@ def _sizes(text: str) -> list[int]:
 
 
 def _train(args: argparse.Namespace) -> int:
-    given = {key: value for key, value in vars(args).items() if key in DEFAULTS}
+    known = DEFAULTS.keys() | MODELS["cnn"].keys()
+    given = {key: value for key, value in vars(args).items() if key in known}
     quiet = "quiet" in args
     if "resume" in args:
         folder = args.resume
@@ -142,7 +159,13 @@ def _train(args: argparse.Namespace) -> int:
             raise _UsageError(msg)
         config = _resumed(folder, given)
     else:
-        config = DEFAULTS | given
+        config = DEFAULTS | MODELS[given.get("model", DEFAULTS["model"])] | given
+        if config["model"] == "cnn" and len(config["hidden"]) != 1:
+            sizes = ",".join(map(str, config["hidden"]))
+            msg = (
+                f"--hidden {sizes}: the model cnn has one hidden layer; --model mlp has any number"
+            )
+            raise _UsageError(msg)
     _check_place(config["backend"], config["device"])
     if "resume" not in args:
         folder = getattr(args, "out", None) or _default_folder(config["seed"])
@@ -152,6 +175,9 @@ def _train(args: argparse.Namespace) -> int:
     with _stopping(trainer) as stopped:
         try:
             trainer.prepare()
+        except LockedError as error:
+            msg = f"--resume {error}"
+            raise _UsageError(msg) from None
         except ValueError as error:
             raise _UsageError("; ".join(map(str.strip, str(error).splitlines()))) from None
         try:
@@ -176,7 +202,7 @@ def _resumed(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
     """The configuration of the run in ``folder``; what is given now must agree with it."""
     try:
         config = load_json(folder / "config.json")
-        missing = DEFAULTS.keys() - config.keys()
+        missing = (DEFAULTS.keys() | MODELS["cnn"].keys()) - config.keys()
     except (FileNotFoundError, NotADirectoryError):
         msg = f"--resume {folder}: no run there (no config.json)"
         raise _UsageError(msg) from None
@@ -188,15 +214,11 @@ def _resumed(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
         raise _UsageError(msg)
     metrics = folder / "metrics.csv"
     # The checkpoint of an epoch is written after its row: one row may stand without it.
-    if not (folder / "checkpoint.npz").exists() and metrics.exists():
+    if metrics.exists() and not any(folder.glob("checkpoint-*.npz")):
         epochs = len(metrics.read_text().splitlines()) - 1
         if epochs > 1:
-            msg = (
-                f"--resume {folder}: checkpoint.npz is missing, though {epochs} epochs were trained"
-            )
+            msg = f"--resume {folder}: no checkpoint is there, though {epochs} epochs were trained"
             raise _UsageError(msg)
-    for path in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
-        path.unlink()
     for key, value in given.items():
         if config[key] != value:
             msg = (
@@ -258,8 +280,15 @@ def _versions() -> dict[str, str]:
 def _digits_job(folder: Path, config: dict[str, Any], quiet: bool) -> tuple[Trainer, DataLoader]:
     """The network, its data and its trainer: all a function of the configuration."""
     random.seed(config["seed"])
-    train, test = Digits.split(config["seed"])
-    model = MLP((*config["hidden"], 10), activation=F.relu, dropout=config["dropout"])
+    if config["split"] == "last":
+        train, test = Digits(), Digits(train=False)
+    else:
+        train, test = Digits.split(config["seed"])
+    model: Model
+    if config["model"] == "cnn":
+        model = DigitsCNN(hidden=config["hidden"][0], dropout=config["dropout"])
+    else:
+        model = MLP((*config["hidden"], 10), activation=F.relu, dropout=config["dropout"])
     optimizer = AdamW(alpha=config["lr"], weight_decay=config["weight_decay"]).setup(model)
 
     def schedule(progress: float) -> None:
@@ -275,9 +304,10 @@ def _digits_job(folder: Path, config: dict[str, Any], quiet: bool) -> tuple[Trai
         epochs=config["epochs"],
         backend=config["backend"],
         device=config["device"],
+        metrics={"accuracy": Accuracy()},
+        callbacks=[BestWeights("valid_accuracy"), *progress(quiet)],
         augment=RandomAffine((8, 8)),
         schedule=schedule,
-        report=report(quiet),
     )
     return trainer, valid
 
@@ -306,7 +336,8 @@ def _stopping(trainer: Trainer) -> Iterator[list[int]]:
 
 def _finish(trainer: Trainer, valid: DataLoader, folder: Path, quiet: bool) -> None:
     """Draw the pictures, and say what was reached."""
-    truth, read, _ = trainer.predict(valid)
+    scores, truth = trainer.predict(valid)
+    read = scores.argmax(axis=1)
     right = int((truth == read).sum())
     note = ""
     try:
@@ -328,9 +359,10 @@ def _finish(trainer: Trainer, valid: DataLoader, folder: Path, quiet: bool) -> N
     if note:
         print(note)
     last = trainer.rows[-1]
+    best = max(trainer.rows, key=lambda row: row["valid_accuracy"])
     print(
         f"accuracy {right / len(truth):.2%}: {right} of {len(truth)} digits that it was not "
-        f"trained on; best {trainer.best['accuracy']:.2%} in epoch {trainer.best['epoch']}; "
+        f"trained on; best {best['valid_accuracy']:.2%} in epoch {best['epoch']}; "
         f"{last['epoch']} epochs in {last['seconds']:.1f} s"
     )
     files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))

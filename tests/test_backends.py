@@ -108,9 +108,11 @@ CHECKS: dict[str, list[tuple[Any, ...]]] = {
 }
 # Protocol with tests of its own, below or in other files.
 ELSEWHERE = {
-    "add_into", "astype", "careful", "check_labels", "copy", "device", "devices",
+    "add_into", "astype", "careful", "check_labels", "convolve", "convolve_gradients",
+    "convolve_input", "convolve_weight", "copy", "device", "devices", "fold_windows",
     "floor_divide", "from_numpy", "holds", "is_complex", "is_inexact", "owned", "place", "put",
-    "shares", "special", "special_function", "to_device", "to_numpy", "why_unavailable",
+    "shares", "special", "special_function", "to_device", "to_numpy", "unfold_windows",
+    "why_unavailable",
 }  # fmt: skip
 # What a backend refuses.
 REFUSED = {

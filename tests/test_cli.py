@@ -1,5 +1,6 @@
 """``python -m dezero``: runs, stops, resumptions, bad arguments, info."""
 
+import contextlib
 import csv
 import json
 import os
@@ -16,7 +17,8 @@ import pytest
 import dezero
 from dezero import backends, cli
 
-SMALL = ["--epochs", "6", "--hidden", "32"]
+SMALL = ["--model", "mlp", "--epochs", "6", "--hidden", "32"]
+TINY = ["--model", "mlp", "--epochs", 1, "--hidden", 8]
 
 
 @pytest.fixture(autouse=True)
@@ -73,9 +75,12 @@ def whole(tmp_path_factory):
 
 def test_a_run_leaves_its_folder(whole):
     folder, out = whole
-    names = {"checkpoint.npz", "config.json", "metrics.csv", "weights-best.npz", "weights.npz"}
+    names = {"config.json", "metrics.csv", "weights-best.npz", "weights.npz"}
     pictures = {"confusion.png", "curves.png", "misread.png"}
     have = {path.name for path in folder.iterdir()}
+    checkpoints = {name for name in have if name.startswith("checkpoint-")}
+    assert 1 <= len(checkpoints) <= 3
+    have -= checkpoints
     if "matplotlib is not installed" in out.stdout:
         assert have == names
     else:
@@ -97,10 +102,42 @@ def test_the_same_seed_gives_the_same_bits(whole, tmp_path):
     assert contents(tmp_path / "other")[0] != contents(whole[0])[0]
 
 
+def test_the_usual_network(tmp_path):
+    """Convolutions; one epoch, stopped within it, is the same as one in one go."""
+    options = ["--epochs", 1, "--quiet"]
+    assert run("train", *options, "--out", tmp_path / "whole") == 0
+    with stopping_after(12):
+        assert run("train", *options, "--out", tmp_path / "parts") == 130
+    assert run("train", "--resume", tmp_path / "parts", "--quiet") == 0
+    assert contents(tmp_path / "whole") == contents(tmp_path / "parts")
+    (row,) = contents(tmp_path / "whole")[1]
+    assert float(row["valid_accuracy"]) > 0.6
+    config = json.loads((tmp_path / "whole" / "config.json").read_text())
+    assert (config["model"], config["split"], config["hidden"]) == ("cnn", "random", [128])
+    with np.load(tmp_path / "whole" / "weights.npz") as weights:
+        assert weights["conv1/W"].shape == (32, 1, 3, 3)
+
+
+def test_the_last_digits(tmp_path):
+    assert run("train", *TINY, "--split", "last", "--out", tmp_path / "a", "--quiet") == 0
+    assert run("train", *TINY, "--out", tmp_path / "b", "--quiet") == 0
+    assert contents(tmp_path / "a")[0] != contents(tmp_path / "b")[0]
+
+
 def test_the_same_seed_gives_the_same_bits_elsewhere(tmp_path, lane):
     if lane.name in ("dask", "numpy", "readonly"):
         pytest.skip("dask refuses, NumPy was tested")
-    options = ["--epochs", 1, "--hidden", 16, "--backend", lane.xp.name, "--quiet"]
+    options = [
+        "--model",
+        "mlp",
+        "--epochs",
+        1,
+        "--hidden",
+        16,
+        "--backend",
+        lane.xp.name,
+        "--quiet",
+    ]
     options += ["--batch-size", 479] + (["--device", lane.device] if lane.device else [])
     subprocess.run(plain("train", *options, "--out", tmp_path / "a"), check=True)
     if lane.name != "jax":  # it compiles for long; test_training.py runs it twice
@@ -108,7 +145,7 @@ def test_the_same_seed_gives_the_same_bits_elsewhere(tmp_path, lane):
         assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-LONG = ["--epochs", "60", "--hidden", "32", "--quiet"]
+LONG = ["--model", "mlp", "--epochs", "60", "--hidden", "32", "--quiet"]
 
 
 @pytest.fixture(scope="module")
@@ -163,25 +200,15 @@ def test_killed_it_goes_on_too(long, tmp_path):
     assert not list(folder.glob(".*"))
 
 
-def test_stopped_amid_an_epoch_it_says_how_to_go_on(whole, tmp_path, capsys, monkeypatch):
+def test_stopped_amid_an_epoch_it_says_how_to_go_on(whole, tmp_path, capsys):
     """The same in this process, at batches that are known."""
     folder = tmp_path / "a run"
-    step = cli.Trainer._step
     for batches in (1, 30, 40):
-        left = [batches]
-
-        def stopping(self, x, t, left=left):
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGINT)
-            return step(self, x, t)
-
-        monkeypatch.setattr(cli.Trainer, "_step", stopping)
         begin = ["--resume", folder] if folder.exists() else [*SMALL, "--out", folder]
-        assert run("train", *begin) == 130
+        with stopping_after(batches):
+            assert run("train", *begin) == 130
         out = capsys.readouterr().out
         assert f"to go on: python -m dezero train --resume '{folder}'" in out
-    monkeypatch.setattr(cli.Trainer, "_step", step)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert run("train", "--resume", folder, "--quiet") == 0
     assert contents(folder) == contents(whole[0])
@@ -204,12 +231,12 @@ def test_an_existing_folder_is_not_touched(whole, tmp_path, capsys):
     assert "another --out" in err
     assert before == {path: path.read_bytes() for path in whole[0].iterdir()}
     (tmp_path / "empty").mkdir()
-    assert run("train", *SMALL[2:], "--epochs", 1, "--out", tmp_path / "empty", "--quiet") == 0
+    assert run("train", *TINY, "--out", tmp_path / "empty", "--quiet") == 0
 
 
 def test_the_usual_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run("train", "--epochs", 1, "--hidden", 8, "--seed", 5, "--quiet") == 0
+    assert run("train", *TINY, "--seed", 5, "--quiet") == 0
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.endswith("-seed5")
     assert folder.name.startswith("20")
@@ -225,6 +252,9 @@ def test_the_usual_folder(tmp_path, monkeypatch):
         (["--lr", "nan"], "'nan' is not a number above 0"),
         (["--lr", "-0.1"], "above 0"),
         (["--hidden", "8,,8"], "''"),
+        (["--hidden", "8,8"], "the model cnn has one hidden layer"),
+        (["--model", "rnn"], "'rnn'"),
+        (["--split", "first"], "'first'"),
         (["--backend", "nope"], "no backend 'nope'"),
         (["--backend", "dask"], "--backend dask"),
         (["--device", "cuda:7"], "--device cuda:7"),
@@ -271,15 +301,67 @@ def test_other_versions_are_told(whole, tmp_path, capsys):
     assert "numpy 1.0 and dezero" in capsys.readouterr().err
 
 
-def test_a_damaged_checkpoint(whole, tmp_path, capsys):
-    folder = tmp_path / "copy"
-    shutil.copytree(whole[0], folder)
-    data = (folder / "checkpoint.npz").read_bytes()
-    (folder / "checkpoint.npz").write_bytes(data[: len(data) // 2])
+def test_a_damaged_checkpoint(tmp_path, capsys, caplog):
+    folder, good = tmp_path / "run", tmp_path / "good"
+    assert run("train", *SMALL, "--out", good, "--quiet") == 0
+    for n, left in enumerate((50, 40)):  # two checkpoints, of runs stopped amid an epoch
+        begin = ["--resume", folder] if n else [*SMALL, "--out", folder]
+        with stopping_after(left):
+            assert run("train", *begin, "--quiet") == 130
+    older, newer = sorted(folder.glob("checkpoint-*.npz"))
+    data = newer.read_bytes()
+    newer.write_bytes(data[: len(data) // 2])
+    assert run("train", "--resume", folder, "--quiet") == 0
+    (line,) = caplog.messages
+    assert f"{newer}: not a readable .npz file (no SHA-256 at the end of its" in line
+    assert f"{older.name} is used in its place" in line
+    assert contents(folder) == contents(good)
+    for path in folder.glob("checkpoint-*.npz"):
+        path.write_bytes(b"")
+    capsys.readouterr()
     assert run("train", "--resume", folder) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
-    assert "checkpoint.npz: not a readable .npz" in err
+    assert "no checkpoint is readable: " in err
+
+
+@contextlib.contextmanager
+def stopping_after(batches):
+    """Ctrl-C amid a batch of the run in this process."""
+    step, left = cli.Trainer._batch, [batches]
+
+    def stopping(self, batch, count):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, batch, count)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli.Trainer, "_batch", stopping)
+        yield
+
+
+def test_a_folder_in_use(tmp_path, capsys):
+    folder = tmp_path / "run"
+    with stopping_after(3):
+        assert run("train", *SMALL, "--out", folder, "--quiet") == 130
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    script = (
+        "import sys; from dezero.files import FolderLock\n"
+        f"with FolderLock({str(folder)!r}): print('locked', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout.readline() == "locked\n"
+    assert run("train", "--resume", folder) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert f"{folder} is in use by process {holder.pid} on " in err
+    holder.kill()
+    holder.communicate()
+    assert before == {path: path.read_bytes() for path in folder.iterdir() if path.suffix}
+    assert run("train", "--resume", folder, "--quiet") == 0
 
 
 def test_no_command_and_a_wrong_one(capsys):
@@ -301,7 +383,7 @@ def test_a_rate_that_is_too_large(tmp_path, capsys):
 def test_without_matplotlib(tmp_path, capsys, monkeypatch):
     monkeypatch.delitem(sys.modules, "matplotlib.figure", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert run("train", "--epochs", 1, "--hidden", 8, "--out", tmp_path / "run") == 0
+    assert run("train", *TINY, "--out", tmp_path / "run") == 0
     out = capsys.readouterr().out
     assert out.count("matplotlib is not installed: no pictures") == 1
     assert not list((tmp_path / "run").glob("*.png"))
@@ -311,8 +393,8 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dezero.training.save_npz", full)
-    assert run("train", "--epochs", 1, "--hidden", 8, "--out", tmp_path / "run") == 1
+    monkeypatch.setattr("dezero.training.trainer.save_npz", full)
+    assert run("train", *TINY, "--out", tmp_path / "run") == 1
     assert "No space left on device" in capsys.readouterr().err
 
 
@@ -342,8 +424,9 @@ def test_the_module_runs():
 def test_a_lost_checkpoint_is_no_reason_to_start_again(whole, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(whole[0], folder)
-    (folder / "checkpoint.npz").unlink()
+    for path in folder.glob("checkpoint-*.npz"):
+        path.unlink()
     before = contents(folder)
     assert run("train", "--resume", folder) == 2
-    assert "checkpoint.npz is missing, though 6 epochs were trained" in capsys.readouterr().err
+    assert "no checkpoint is there, though 6 epochs were trained" in capsys.readouterr().err
     assert contents(folder) == before

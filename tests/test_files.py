@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from dezero.files import atomic_write, load_npz, save_npz
+from dezero.files import atomic_write, load_npz, save_npz, unfinished
 
 
 def test_a_failure_leaves_the_old_file_and_no_other(tmp_path):
@@ -66,6 +66,39 @@ def test_npz_round_trip_is_exact_and_repeatable(tmp_path, compress):
     with np.load(tmp_path / "a.npz") as file:  # as NumPy itself reads it
         assert sorted(file.files) == ["file", "l0/W", "t"]
         np.testing.assert_array_equal(file["l0/W"], arrays["l0/W"])
+
+
+def test_a_file_without_checksum_is_read_unless_one_is_asked_for(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, a=np.ones(2))
+    assert load_npz(path)["a"].tolist() == [1, 1]
+    with pytest.raises(ValueError, match="no SHA-256 at the end"):
+        load_npz(path, sealed=True)
+    save_npz(path, {"a": np.ones(200)}, compress=False)
+    data = bytearray(path.read_bytes())
+    data[500] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="its bytes are not those of its SHA-256"):
+        load_npz(path)
+
+
+def test_errors_name_the_file_that_was_to_be_written(tmp_path, monkeypatch):
+    def full(file):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.npz'") as caught:
+        save_npz(tmp_path / "a.npz", {})
+    assert caught.value.errno == 28
+    assert unfinished(tmp_path) == []
+    with pytest.raises(FileNotFoundError, match=r"none/a\.npz"):
+        save_npz(tmp_path / "none" / "a.npz", {})
+
+
+def test_what_a_killed_process_left(tmp_path):
+    for name in ".a.npz.0.tmp", "a.tmp", ".lock":
+        (tmp_path / name).touch()
+    assert unfinished(tmp_path) == [str(tmp_path / ".a.npz.0.tmp")]
 
 
 def test_unreadable_npz(tmp_path):

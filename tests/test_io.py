@@ -80,7 +80,7 @@ def test_what_does_not_fit_changes_nothing():
         restore({**arrays, "model/l0/W": np.zeros((1, 1))}, *other, source="here.npz")
     with pytest.raises(ValueError, match="no entry 'meta'"):
         restore({}, *other)
-    with pytest.raises(ValueError, match="checkpoint format 99, 1 is expected"):
+    with pytest.raises(ValueError, match="checkpoint format 99, 2 is expected"):
         restore({"meta": np.frombuffer(b'{"format": 99}', np.uint8)}, *other)
     after = checkpoint(*other, {})
     assert all(np.array_equal(before[name], after[name]) for name in before)
@@ -95,6 +95,8 @@ def test_csv_is_exact(tmp_path):
     assert (tmp_path / "m.csv").read_text().splitlines()[0] == "epoch,loss"
     save_csv(tmp_path / "m.csv", [])
     assert (tmp_path / "m.csv").read_text() == ""
+    save_csv(tmp_path / "m.csv", [{"epoch": 1}, {"epoch": 2, "loss": 0.5}])
+    assert (tmp_path / "m.csv").read_text() == "epoch,loss\n1,\n2,0.5\n"
 
 
 def test_json(tmp_path):

@@ -170,6 +170,13 @@ class DaskBackend(HostBackend):
     def check_labels(self, t: Any, classes: int) -> None:
         """Not checked: it would compute the labels."""
 
+    def take(self, x: Any, indices: Any, axis: int) -> Any:
+        """Dask's own says a wrong shape where there is one index."""
+        if indices.shape != (1,):
+            return self.namespace.take(x, indices, axis=axis)
+        twice = self.namespace.take(x, self.dask.concatenate([indices] * 2), axis=axis)
+        return twice[(slice(None),) * (axis % x.ndim) + (slice(0, 1),)]
+
     def take_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
         hit = self.hits(self.asarray(indices), shape[axis], None)
         terms = self.where(hit, self.dask.moveaxis(g, axis, -1)[..., None], 0.0)

@@ -14,7 +14,10 @@ __all__ = ["NumPyNeural", "select"]
 
 _BLOCK = 1 << 14  # numbers; a few buffers of them fit into the second-level cache
 _SHORT = 32  # rows up to this length are worked on as columns
-_INTEGERS = {np.dtype(np.float32): np.dtype(np.int32), np.dtype(np.float64): np.dtype(np.int64)}
+_INTEGERS: dict[Any, Any] = {
+    np.dtype(np.float32): np.dtype(np.int32),
+    np.dtype(np.float64): np.dtype(np.int64),
+}
 
 # The normal distribution function less one half is near x P(x^2) / Q(x^2), for sizes to 5.6 within
 # 1e-8, where it is one half exactly: a least-squares fit, weighted anew until its extremes are

@@ -7,6 +7,7 @@ places. What stands at the ends of rows means nothing and is cut off at last.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -221,8 +222,36 @@ def _chosen(parts: list[np.ndarray], masks: list[np.ndarray]) -> np.ndarray:
     return best
 
 
+def _slabs(x: np.ndarray, windows: Windows) -> list[Any] | None:
+    """For an array whose memory is in another order, such as that of channels, keys to its parts.
+
+    They are for windows that neither overlap nor reach over the ends; None for others.
+    """
+    sizes = x.shape[x.ndim - len(windows) :]
+    simple = all(
+        w.before == 0 and w.dilation == 1 and w.stride >= w.size and w.length <= n
+        for w, n in zip(windows, sizes, strict=True)
+    )
+    if x.flags.c_contiguous or not simple:
+        return None
+    reach = [(w.stops - 1) * w.stride + 1 for w in windows]
+    return [
+        (
+            ...,
+            *(slice(i, i + r, w.stride) for i, r, w in zip(place, reach, windows, strict=True)),
+        )
+        for place in itertools.product(*(range(w.size) for w in windows))
+    ]
+
+
 def pool_max(x: np.ndarray, windows: Windows) -> np.ndarray:
     """The maximum of each window."""
+    keys = _slabs(x, windows)
+    if keys is not None:
+        y = x[keys[0]].copy(order="K")
+        for key in keys[1:]:
+            np.maximum(y, x[key], out=y)
+        return y
     return _reduced(x, windows, np.maximum, _outside(x.dtype))
 
 
@@ -233,6 +262,15 @@ def pool_sum(x: np.ndarray, windows: Windows) -> np.ndarray:
 
 def pool_max_spread(g: np.ndarray, x: np.ndarray, windows: Windows) -> np.ndarray:
     """Zeros in the shape of ``x``, with ``g`` added where the maxima of ``x`` are."""
+    keys = _slabs(x, windows)
+    if keys is not None:
+        _, masks = _climbed([x[key] for key in keys], x[keys[0]].copy(order="K"))
+        ordered = np.empty_like(x[keys[0]], dtype=g.dtype)
+        ordered[...] = g
+        gx = np.zeros_like(x, dtype=g.dtype)
+        for key, part in zip(reversed(keys), _won(ordered, masks), strict=True):
+            gx[key] = part
+        return gx
     flat, g = _flat(x, len(windows)), _flat(g, len(windows))
     block = _Block(flat.shape[1:], windows)
     gx = np.zeros(flat.shape, g.dtype)

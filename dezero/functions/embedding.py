@@ -2,7 +2,7 @@
 
 from ..backends import backend_of, mixed
 from ..core import Variable, as_variable
-from .indexing import get_item, take
+from .indexing import take
 from .manipulation import reshape
 
 __all__ = ["embed_id", "embedding", "one_hot"]
@@ -20,9 +20,7 @@ def _places(name, ids, like=None):
     if not xp.isdtype(raw.dtype, "integral"):
         msg = f"{name}: ids have dtype {raw.dtype}, expected integers"
         raise TypeError(msg)
-    if xp.isdtype(raw.dtype, "unsigned integer"):
-        raw = xp.astype(raw, xp.int64)
-    return xp, raw
+    return xp, xp.cast(raw, xp.arange(0).dtype)  # small ones do not reach every row
 
 
 def _check(name, xp, flat, rows):
@@ -88,7 +86,15 @@ def embed_id(x, W):
                   [3.]])
     """
     W = as_variable(W)
-    return get_item(W, _places("embed_id", x, W._data)[1])
+    if not W.ndim:
+        msg = "embed_id: W is one number, expected an array with rows"
+        raise ValueError(msg)
+    xp, raw = _places("embed_id", x, W._data)
+    flat, n = xp.reshape(raw, (-1,)), W.shape[0]
+    flat = xp.where(flat < 0, flat + n, flat)
+    _check("embed_id", xp, flat, n)
+    y = take(W, flat, axis=0)
+    return y if raw.ndim == 1 else reshape(y, (*raw.shape, *W.shape[1:]))
 
 
 def one_hot(ids, classes=None, *, dtype=None):

@@ -91,6 +91,7 @@ def batch_norm(x, gamma, beta, mean, var, decay=0.9, eps=2e-5, *, training=None)
 
     In training the statistics are those of the batch, and the running ones are moved towards them:
     ``mean = decay * mean + (1 - decay) * batch_mean``, ``var`` likewise with the unbiased variance.
+    One value for each channel has the variance 0, so that ``beta`` comes out (PyTorch refuses it).
     Otherwise the running ones are used, as constants.
 
     Ioffe and Szegedy, Batch normalization, 2015, https://arxiv.org/abs/1502.03167.
@@ -107,7 +108,7 @@ def batch_norm(x, gamma, beta, mean, var, decay=0.9, eps=2e-5, *, training=None)
         training: Which of both; None: as `dezero.config` says.
 
     Raises:
-        ValueError: Shapes do not fit, or there is one value for each channel in training.
+        ValueError: Shapes do not fit, or the batch is empty in training.
         TypeError: ``x`` is not real and floating, or the running statistics cannot be written to.
 
     Example:
@@ -130,18 +131,15 @@ def batch_norm(x, gamma, beta, mean, var, decay=0.9, eps=2e-5, *, training=None)
         _check_statistic(name, what, v, x, channels)
     training = in_training() if training is None else training
     if training or mean is None:
-        if n * size < 2:
-            msg = (
-                f"{name}: x has shape {x.shape}, {n * size} values for each channel; "
-                "expected more than one in training"
-            )
+        if n * size == 0:
+            msg = f"{name}: x has shape {x.shape}, expected at least one value for each channel"
             raise ValueError(msg)
         kept = {}
         y = _normalized(x, gamma, beta, shape, (0, 2), few, eps, kept=kept)
         if training and mean is not None:
             share = 1.0 - decay
             _move(mean, kept["mean"], decay, share)
-            _move(var, kept["var"], decay, share * (n * size / (n * size - 1)))
+            _move(var, kept["var"], decay, share * (n * size / max(n * size - 1, 1)))
     else:
         xp = backend_of(x._data)
         mean, var = (xp.cast(xp.reshape(_raw(v), few), x.dtype) for v in (mean, var))

@@ -561,7 +561,7 @@ def _misfit(slot: _Slot, array: np.ndarray) -> list[str]:
             n is None or m == n for m, n in zip(array.shape, want, strict=True)
         )
         if not fits:
-            shape = f"({', '.join('any' if n is None else str(n) for n in want)})"
+            shape = str(tuple(want)).replace("None", "any")
             lines.append(f"shape {array.shape}, the model's is {shape}")
     elif slot.axes is not None and array.ndim != len(slot.axes):
         lines.append(f"shape {array.shape}, an array of {len(slot.axes)} axes is expected")

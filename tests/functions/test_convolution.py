@@ -70,7 +70,7 @@ def test_against_pytorch(rank, transposed):
     names = names if transposed else ("conv1d", "conv2d", "conv3d")
     theirs = getattr(torch.nn.functional, names[rank - 1])
     rng = np.random.default_rng(10 * rank + transposed)
-    for trial in range(25):
+    for trial in range(16):
         q = geometry_of(rng, rank, transposed)
         values = [rng.standard_normal(q["x"]), rng.standard_normal(q["w"])]
         values += [rng.standard_normal(q["outputs"])] if trial % 2 else []
@@ -149,6 +149,9 @@ def test_third_derivative_against_pytorch():
 GEOMETRIES = {
     "plain": ((2, 3, 6, 5), (4, 3, 3, 2), Geometry((1, 1), ((0, 0), (0, 0)), (1, 1))),
     "uneven": ((2, 3, 6, 5), (4, 3, 3, 2), Geometry((2, 1), ((2, 0), (1, 3)), (1, 2))),
+    "turned": ((2, 4, 6, 5), (3, 4, 3, 2), Geometry((1, 1), ((2, 0), (0, 1)), (1, 1))),
+    "turned-many": ((1, 34, 6, 7), (33, 34, 3, 2), Geometry((1, 1), ((1, 3), (2, 0)), (2, 3))),
+    "turned-groups": ((2, 6, 6, 5), (4, 3, 3, 2), Geometry((1, 1), ((0, 2), (1, 0)), (1, 1), 2)),
     "wide": ((1, 5, 4, 4), (2, 5, 3, 3), Geometry((1, 1), ((4, 3), (2, 5)), (1, 1))),
     "left-over": ((1, 2, 8, 9), (2, 2, 2, 2), Geometry((3, 4), ((0, 0), (0, 1)), (1, 1))),
     "groups": ((3, 4, 5, 5), (6, 2, 2, 3), Geometry((1, 2), ((1, 1), (0, 1)), (2, 1), 2)),
@@ -284,9 +287,9 @@ def test_winograd_is_near_the_direct_sum(n, size, pads, order):
     results += [winograd.convolve(x, w, b, pads, None)]
     for got, i in zip(results, (0, 1, 2, 1, 2, 1, 2, 0), strict=True):
         assert got.dtype == np.float32
-        close(got, want[i], 1e-5)
+        close(got, want[i], 4e-6)
         error = got - want[i]
-        assert np.sqrt(np.mean(error**2)) < 3e-6 * np.max(np.abs(want[i]))
+        assert np.sqrt(np.mean(error**2)) < 1e-6 * np.max(np.abs(want[i]))
 
 
 def used(monkeypatch: Any) -> list[str]:
@@ -337,8 +340,8 @@ def test_the_exact_setting():
         exact = one_step(np.float32)
     fast = one_step(np.float32)
     for a, b, c in zip(exact, fast, want, strict=True):
-        close(a, c, 2e-6)
-        close(b, c, 1e-5)
+        close(a, c, 1e-6)
+        close(b, c, 4e-6)
 
 
 def test_the_setting_may_change_before_the_backward_pass():
@@ -352,7 +355,7 @@ def test_the_setting_may_change_before_the_backward_pass():
         with using_config("exact_convolution", not first):
             y.backward()
         found.append(v.grad.data)
-    close(found[0], found[1], 2e-5)
+    close(found[0], found[1], 5e-6)
 
 
 # --- what is kept -------------------------------------------------------------------------------
@@ -457,7 +460,7 @@ def test_chains_in_any_memory_order(order, dtype):
 
     want = run(x.astype(np.float64), [w.astype(np.float64) for w in ws])
     for a, b in zip(run(in_order(x, ORDERS[order]), ws), want, strict=True):
-        close(a, b, 1e-5 if dtype == np.float32 else 1e-12)
+        close(a, b, 5e-6 if dtype == np.float32 else 1e-12)
 
 
 def test_half_precision_is_summed_in_single():

@@ -13,7 +13,7 @@ from dezero.data import DataLoader, Dataset
 from dezero.files import load_npz
 from dezero.models import MLP
 from dezero.optimizers import Adam
-from dezero.training import Trainer, cosine
+from dezero.training import Accuracy, BestWeights, Callback, Trainer, cosine
 
 
 class Corners(Dataset):
@@ -24,7 +24,7 @@ class Corners(Dataset):
         self.label = (self.data[:, 0] > 0) * 2 + (self.data[:, 1] > 0)
 
 
-def trainer(folder, seed=0, epochs=4, lr=0.05, sizes=(16, 25), **options):
+def trainer(folder, seed=0, epochs=4, lr=0.05, sizes=(16, 25), workers=0, **options):
     dezero.random.seed(seed)
     model = MLP((16, 4), activation=F.relu, dropout=0.1)
     optimizer = Adam(lr).setup(model)
@@ -33,8 +33,14 @@ def trainer(folder, seed=0, epochs=4, lr=0.05, sizes=(16, 25), **options):
         optimizer.alpha = lr * cosine(progress)
 
     valid = DataLoader(Corners(train=False), sizes[1], shuffle=False)
-    loaders = DataLoader(Corners(), sizes[0]), valid
-    arguments = {"epochs": epochs, "schedule": schedule, **options}
+    loaders = DataLoader(Corners(), sizes[0], workers=workers), valid
+    arguments = {
+        "epochs": epochs,
+        "schedule": schedule,
+        "metrics": {"accuracy": Accuracy()},
+        "callbacks": [BestWeights()],
+        **options,
+    }
     return Trainer(model, optimizer, *loaders, folder, **arguments)
 
 
@@ -57,20 +63,21 @@ def metrics(folder):
 def test_it_learns_and_writes(tmp_path):
     job = trainer(tmp_path, epochs=20)
     assert job.run()
-    names = ["checkpoint.npz", "metrics.csv", "weights-best.npz", "weights.npz"]
-    assert sorted(p.name for p in tmp_path.iterdir()) == names
+    names = {"metrics.csv", "weights-best.npz", "weights.npz", "checkpoint-000001.npz"}
+    assert {p.name for p in tmp_path.iterdir()} == names
     rows = metrics(tmp_path)
     assert [int(row["epoch"]) for row in rows] == list(range(1, 21))
     assert float(rows[-1]["valid_accuracy"]) > 0.85
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"]) / 2
     accuracies = [float(row["valid_accuracy"]) for row in rows]
-    assert job.best == {"epoch": accuracies.index(max(accuracies)) + 1, "accuracy": max(accuracies)}
-    truth, read, loss = job.predict(job.valid)
-    assert (truth == read).mean() == accuracies[-1]
-    assert loss == float(rows[-1]["valid_loss"])
+    (best,) = job.callbacks
+    assert (best.epoch, best.value) == (accuracies.index(max(accuracies)) + 1, max(accuracies))
+    scores, truth = job.predict(job.valid)
+    assert (scores.argmax(axis=1) == truth).mean() == accuracies[-1]
+    found = job.evaluate(job.valid)
+    assert found == {"loss": float(rows[-1]["valid_loss"]), "accuracy": accuracies[-1]}
     job.model.load_weights(tmp_path / "weights-best.npz")
-    truth, read, _ = job.predict(job.valid)
-    assert (truth == read).mean() == max(accuracies)
+    assert job.evaluate(job.valid)["accuracy"] == max(accuracies)
 
 
 def test_one_seed_one_run(tmp_path):
@@ -81,35 +88,62 @@ def test_one_seed_one_run(tmp_path):
     assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
 
 
-class StopAt(training.Report):
+class StopAt(Callback):
     """Asks for a stop at one batch of the run."""
 
     def __init__(self, batch):
         self.left = batch
 
-    def batch(self, epoch, size, loss, accuracy):
+    def on_batch(self, trainer, size):
         self.left -= 1
         if self.left == 0:
-            self.job.stop()
+            trainer.stop()
 
 
 @pytest.mark.parametrize("interval", [0.0, 1000.0])
-def test_a_stopped_run_goes_on_to_the_bit(tmp_path, interval):
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_stopped_run_goes_on_to_the_bit(tmp_path, interval, accumulate):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()
     parts.mkdir()
-    trainer(whole).run()
+    trainer(whole, accumulate=accumulate).run()
     for batch in (1, 6, 3, 5):  # of 4 an epoch, 16 in all
-        report = StopAt(batch)
-        report.job = trainer(parts, report=report, interval=interval)
-        assert not report.job.run()
-    assert len(metrics(parts)) == 2  # epochs done, of 0.25 + 1.5 + 0.75 + 1.25 begun
-    assert trainer(parts).run()
+        callbacks = [BestWeights(), StopAt(batch)]
+        job = trainer(parts, callbacks=callbacks, interval=interval, accumulate=accumulate)
+        assert not job.run()
+    assert (job.epoch, job.batch) == (3, 3)
+    assert len(metrics(parts)) == 3
+    assert trainer(parts, accumulate=accumulate).run()
     assert weights(whole) == weights(parts)
     assert weights(whole, "weights-best.npz") == weights(parts, "weights-best.npz")
     assert metrics(whole) == metrics(parts)
-    assert trainer(parts).run()  # nothing left to do
+    assert trainer(parts, accumulate=accumulate).run()  # nothing left to do
     assert weights(whole) == weights(parts)
+    assert not list(parts.glob(".*"))
+
+
+def test_a_run_without_a_folder_goes_on_as_well(tmp_path):
+    trainer(tmp_path).run()
+    job = trainer(None, callbacks=[StopAt(6)])
+    assert not job.run()
+    assert (job.epoch, job.batch) == (1, 2)
+    assert job.run()
+    assert {k: v.tobytes() for k, v in job.model.weights().items()} == weights(tmp_path)
+
+
+def test_batches_of_other_processes_go_on_to_the_bit_as_well(tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole.mkdir()
+    parts.mkdir()
+    trainer(whole, epochs=2).run()
+    for batch in 3, 3, 100:
+        job = trainer(parts, epochs=2, callbacks=[BestWeights(), StopAt(batch)], workers=1)
+        try:
+            assert job.run() == (batch == 100)
+        finally:
+            job.train.close()
+    assert weights(whole) == weights(parts)
+    assert metrics(whole) == metrics(parts)
 
 
 def test_other_libraries_learn_the_same(tmp_path, lane):
@@ -156,7 +190,8 @@ def test_a_loss_that_is_not_finite_in_the_first_epoch_and_in_validation(tmp_path
         trainer(tmp_path, augment=Poison(1, np.nan)).run()
     assert all(np.isfinite(array).all() for array in load_npz(tmp_path / "weights.npz").values())
     assert metrics(tmp_path) == []
-    (tmp_path / "checkpoint.npz").unlink()
+    for path in tmp_path.glob("checkpoint-*.npz"):
+        path.unlink()
     job = trainer(tmp_path)
     job.valid.dataset.data[3] = np.inf
     with pytest.raises(FloatingPointError, match="validation after epoch 1"):
@@ -164,39 +199,41 @@ def test_a_loss_that_is_not_finite_in_the_first_epoch_and_in_validation(tmp_path
 
 
 def test_an_exception_leaves_the_last_epoch(tmp_path):
-    class Broken(StopAt):
-        def batch(self, epoch, size, loss, accuracy):
-            if epoch == 3:
+    class Broken(Callback):
+        def on_batch(self, trainer, size):
+            if trainer.epoch == 2:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trainer(tmp_path, report=Broken(0)).run()
+        trainer(tmp_path, callbacks=[BestWeights(), Broken()]).run()
     assert len(metrics(tmp_path)) == 2
+    assert trainer(tmp_path).run()
 
 
 def test_a_checkpoint_of_another_model(tmp_path):
     trainer(tmp_path, epochs=1).run()
-    before = (tmp_path / "checkpoint.npz").read_bytes()
+    (path,) = tmp_path.glob("checkpoint-*.npz")
+    before = path.read_bytes()
     job = trainer(tmp_path)
     job.model.l1 = MLP((3,)).l0
-    with pytest.raises(ValueError, match=r"checkpoint\.npz does not fit MLP"):
+    with pytest.raises(ValueError, match=r"checkpoint-000001\.npz does not fit MLP"):
         job.run()
-    assert (tmp_path / "checkpoint.npz").read_bytes() == before
+    assert path.read_bytes() == before
 
 
 def test_lines(tmp_path, capsys):
-    trainer(tmp_path, epochs=2, report=training.Lines()).run()
+    trainer(tmp_path, epochs=2, callbacks=[training.Lines()]).run()
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert lines[1].startswith("epoch 2/2  loss ")
     assert all(word in lines[0] for word in ("accuracy", "validation", "samples/s", "s left"))
-    trainer(tmp_path, epochs=60, report=training.Lines()).run()
+    trainer(None, epochs=60, callbacks=[training.Lines()]).run()
     assert len(capsys.readouterr().out.splitlines()) <= 21
 
 
 def test_bar(tmp_path, capsys):
     pytest.importorskip("tqdm")
-    trainer(tmp_path, epochs=2, report=training.Bar()).run()
+    trainer(tmp_path, epochs=2, callbacks=[training.ProgressBar()]).run()
     text = capsys.readouterr().err
     last = text.split("\r")[-1]
     assert "epoch 2/2" in last
@@ -207,13 +244,16 @@ def test_bar(tmp_path, capsys):
     assert "<00:00" in last  # time left
 
 
-@pytest.mark.parametrize(("tty", "tqdm", "want"), [(1, 1, "Bar"), (1, 0, "Lines"), (0, 1, "Lines")])
-def test_which_report(monkeypatch, capsys, tty, tqdm, want):
+@pytest.mark.parametrize(
+    ("tty", "tqdm", "want"), [(1, 1, "ProgressBar"), (1, 0, "Lines"), (0, 1, "Lines")]
+)
+def test_which_progress(monkeypatch, capsys, tty, tqdm, want):
     if tqdm:
         pytest.importorskip("tqdm")
     else:
         monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: bool(tty))
-    assert type(training.report()).__name__ == want
+    (shown,) = training.progress()
+    assert type(shown).__name__ == want
     assert ("tqdm is not installed" in capsys.readouterr().out) == (not tqdm)
-    assert type(training.report(quiet=True)).__name__ == "Report"
+    assert training.progress(quiet=True) == []

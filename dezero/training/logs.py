@@ -1,0 +1,217 @@
+"""Logs: a bar, lines of text, CSV, TensorBoard."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ..io import save_csv
+from .trainer import Callback, Trainer
+
+__all__ = ["CSVLog", "Lines", "ProgressBar", "TensorBoardLog", "progress"]
+
+
+class ProgressBar(Callback):
+    """A live bar on the terminal, by tqdm.
+
+    Raises:
+        ModuleNotFoundError: tqdm is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            from tqdm import tqdm
+        except ModuleNotFoundError as error:
+            if error.name != "tqdm":
+                raise
+            msg = 'a progress bar needs tqdm: pip install "dezero[train]"'
+            raise ModuleNotFoundError(msg, name="tqdm") from None
+
+        self._tqdm = tqdm
+        self._bar: Any = None
+
+    def on_start(self, trainer: Trainer) -> None:
+        self._valid = ""
+        size = _examples(trainer)
+        self._bar = self._tqdm(
+            total=trainer.epochs * size if size else None,
+            initial=_done(trainer),
+            unit=" samples",
+            unit_scale=True,
+            dynamic_ncols=True,
+        )
+
+    def on_batch(self, trainer: Trainer, size: int) -> None:
+        name = f"epoch {trainer.epoch + 1}/{trainer.epochs}"
+        self._bar.set_description_str(name, refresh=False)
+        self._bar.set_postfix_str(f"{_text(trainer.running())}{self._valid}", refresh=False)
+        self._bar.update(size)
+
+    def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
+        valid = {k.removeprefix("valid_"): v for k, v in row.items() if k.startswith("valid_")}
+        self._valid = f", validation {_share(valid)}" if valid else ""
+
+    def on_end(self, trainer: Trainer) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+class Lines(Callback):
+    """About twenty lines of text in all, for logs and for where tqdm is not installed."""
+
+    def on_start(self, trainer: Trainer) -> None:
+        self._begin, self._first = time.perf_counter(), trainer.epoch
+        self._every = max(1, trainer.epochs // 20)
+
+    def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
+        epoch, total = row["epoch"], trainer.epochs
+        if epoch % self._every and epoch != total and not trainer.finished:
+            return
+        each = (time.perf_counter() - self._begin) / (epoch - self._first)
+        own = {
+            k: v
+            for k, v in row.items()
+            if not k.startswith("valid_") and k not in ("epoch", "seconds", "samples_per_second")
+        }
+        valid = {k.removeprefix("valid_"): v for k, v in row.items() if k.startswith("valid_")}
+        print(
+            f"epoch {epoch:{len(str(total))}}/{total}  {_text(own, '  ')}  "
+            f"{f'validation {_share(valid)}  ' if valid else ''}"
+            f"{row['samples_per_second']:,} samples/s  {each * (total - epoch):.0f} s left",
+            flush=True,
+        )
+
+
+class CSVLog(Callback):
+    """A CSV file with a row for every so many updates: steps, epoch, loss and metrics so far.
+
+    (A row for every epoch is in ``metrics.csv`` of the run folder.) It is written with the
+    checkpoints, and a resumed run goes on with it.
+
+    Args:
+        path: The file; relative to the run folder, if there is one.
+        each: After how many updates.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] = "updates.csv", each: int = 1) -> None:
+        if each < 1:
+            msg = f"CSVLog: each is {each}, at least 1 is expected"
+            raise ValueError(msg)
+        self.path = path
+        self.each = each
+        self.rows: list[dict[str, Any]] = []
+
+    def on_update(self, trainer: Trainer) -> None:
+        if trainer.steps % self.each == 0:
+            place = {"step": trainer.steps, "epoch": trainer.epoch + 1}
+            self.rows.append(place | trainer.running())
+
+    def on_write(self, trainer: Trainer, folder: Path) -> None:
+        save_csv(folder / self.path, self.rows)
+
+    def on_end(self, trainer: Trainer) -> None:
+        if trainer.folder is None:
+            save_csv(self.path, self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": [dict(row) for row in self.rows]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.rows = state["rows"]
+
+
+class TensorBoardLog(Callback):
+    """Loss and metrics for TensorBoard, of updates and of epochs, by tensorboardX.
+
+    A resumed run goes on with the log from where its checkpoint was.
+
+    Args:
+        folder: Of the log; relative to the run folder, if there is one.
+        each: After how many updates.
+
+    Raises:
+        ModuleNotFoundError: tensorboardX is not installed.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] = "tensorboard", each: int = 10) -> None:
+        if each < 1:
+            msg = f"TensorBoardLog: each is {each}, at least 1 is expected"
+            raise ValueError(msg)
+        self.folder = folder
+        self.each = each
+        self._kind = _writer()
+        self._writer: Any = None
+
+    def on_start(self, trainer: Trainer) -> None:
+        folder = (trainer.folder or Path()) / self.folder
+        purge = trainer.steps + 1 if trainer.steps else None
+        # The writer names its file by the second: a run resumed within it is not to overwrite it.
+        suffix = f".{trainer.steps}.{os.urandom(4).hex()}"
+        self._writer = self._kind(str(folder), purge_step=purge, filename_suffix=suffix)
+
+    def on_update(self, trainer: Trainer) -> None:
+        if trainer.steps % self.each == 0:
+            for name, value in trainer.running().items():
+                self._writer.add_scalar(f"update/{name}", value, trainer.steps)
+
+    def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
+        for name, value in row.items():
+            if name != "epoch":
+                self._writer.add_scalar(f"epoch/{name}", value, trainer.steps)
+
+    def on_write(self, trainer: Trainer, folder: Path) -> None:
+        self._writer.flush()
+
+    def on_end(self, trainer: Trainer) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def progress(quiet: bool = False) -> list[Callback]:
+    """A `ProgressBar` on a terminal that has tqdm, `Lines` elsewhere; nothing if ``quiet``."""
+    if quiet:
+        return []
+    if sys.stderr.isatty():
+        try:
+            return [ProgressBar()]
+        except ModuleNotFoundError:
+            print("tqdm is not installed: lines instead of a bar", flush=True)
+    return [Lines()]
+
+
+def _writer() -> Any:
+    try:
+        from tensorboardX import SummaryWriter
+    except ModuleNotFoundError as error:
+        if error.name != "tensorboardX":
+            raise
+        msg = 'a TensorBoard log needs tensorboardX: pip install "dezero[tensorboard]"'
+        raise ModuleNotFoundError(msg, name="tensorboardX") from None
+    return SummaryWriter
+
+
+def _text(values: dict[str, float], between: str = ", ") -> str:
+    return between.join(f"{name} {_number(name, value)}" for name, value in values.items())
+
+
+def _number(name: str, value: float) -> str:
+    """Shares in per cent, losses and the like with four decimals."""
+    return f"{value:.1%}" if "accuracy" in name else f"{value:.4f}"
+
+
+def _share(valid: dict[str, float]) -> str:
+    """What tells most of a validation: its accuracy, or its first number."""
+    name = "accuracy" if "accuracy" in valid else next(iter(valid))
+    text = _number(name, valid[name])
+    return text if name == "accuracy" else f"{name} {text}"
+
+
+def _examples(trainer: Trainer) -> int:
+    """The number of examples in an epoch; 0 if it is not known."""
+    return int(getattr(trainer.train, "data_size", 0))
+
+
+def _done(trainer: Trainer) -> int:
+    size = getattr(trainer.train, "batch_size", 0)
+    return trainer.epoch * _examples(trainer) + trainer.batch * int(size)

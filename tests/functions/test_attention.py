@@ -1,0 +1,159 @@
+"""Scaled dot-product attention: against PyTorch, masks, groups of heads, rows that see nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dezero.functions as F
+import dezero.random
+from dezero import Variable
+from dezero.testing import check_gradients
+
+rng = np.random.default_rng(0)
+Q, K, V = (rng.normal(size=s) for s in ((2, 4, 3, 5), (2, 4, 6, 5), (2, 4, 6, 7)))
+SEEN = rng.random((2, 1, 3, 6)) < 0.6
+SEEN[..., 0] = True
+BIAS = rng.normal(size=(3, 6))
+attention = F.scaled_dot_product_attention
+
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "seen": {"mask": SEEN},
+    "bias": {"mask": BIAS},
+    "causal": {"causal": True},
+    "scale": {"scale": 0.3},
+    "groups": {"heads": 2},
+    "groups-seen": {"heads": 2, "mask": SEEN},
+    "groups-bias": {"heads": 2, "mask": rng.normal(size=(1, 4, 3, 6)), "causal": True},
+    "one-group": {"heads": 1},
+}
+
+
+def given(name: str) -> tuple[list[np.ndarray], dict[str, Any]]:
+    parameters = dict(KINDS[name])
+    heads = parameters.pop("heads", 4)
+    return [Q, K[:, :heads].copy(), V[:, :heads].copy()], parameters
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_as_pytorch(name):
+    torch = pytest.importorskip("torch", reason="agreement with PyTorch is tested where it is")
+    arrays, parameters = given(name)
+    ours = [Variable(x) for x in arrays]
+    y = attention(*ours, **parameters)
+    F.sum(y * y).backward()
+    theirs = [torch.tensor(x, requires_grad=True) for x in arrays]
+    mask = parameters.get("mask")
+    if parameters.get("causal"):
+        past = np.tril(np.ones((3, 6), bool))
+        mask = past if mask is None else np.where(past, mask, -np.inf)
+    want = torch.nn.functional.scaled_dot_product_attention(
+        *theirs,
+        attn_mask=None if mask is None else torch.tensor(mask),
+        scale=parameters.get("scale"),
+        enable_gqa="group" in name,
+    )
+    want.square().sum().backward()
+    np.testing.assert_allclose(y.data, want.detach().numpy(), rtol=1e-10)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a.grad.data, b.grad.numpy(), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_to_second_order(name):
+    arrays, parameters = given(name)
+    check_gradients(lambda *x: attention(*x, **parameters), *arrays)
+
+
+@pytest.mark.parametrize("name", ["seen", "groups-bias"])
+def test_lanes_agree(name, other_lane, chosen_lane):
+    if other_lane.name == "jax" and name != "seen":
+        pytest.skip("JAX compiles each operation anew: one case stands for all")
+    arrays, parameters = given(name)
+    results = []
+    for lane in (other_lane, chosen_lane("numpy")):
+        xs = [lane.variable(x) for x in arrays]
+        y = attention(*xs, **{**parameters, "mask": lane.array(parameters["mask"])})
+        F.sum(y * y).backward()
+        results.append([lane.numpy(x) for x in (y, *(x.grad for x in xs))])
+    for got, want in zip(*results, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)
+
+
+def test_a_query_that_sees_nothing(lane):
+    """Zeros, with zero gradients, whatever the keys are; also by minus infinity as a bias."""
+    if lane.name == "jax":
+        pytest.skip("JAX compiles each operation anew: the other lanes stand for it")
+    seen = SEEN.copy()
+    seen[0, 0, 1] = False
+    for mask in (seen, np.where(seen, 0.0, -np.inf)):
+        xs = [lane.variable(x) for x in (Q, K, V)]
+        y = attention(*xs, mask=lane.array(mask))
+        np.testing.assert_array_equal(lane.numpy(y)[0, :, 1], 0.0)
+        F.sum(y * y + y).backward()
+        for x in xs:
+            assert np.isfinite(lane.numpy(x.grad)).all()
+        np.testing.assert_array_equal(lane.numpy(xs[0].grad)[0, :, 1], 0.0)
+    check_gradients(lambda *x: attention(*x, mask=seen), Q, K, V)
+
+
+def test_a_bias_is_learned():
+    check_gradients(lambda q, k, v, b: attention(q, k, v, mask=b), Q, K, V, BIAS)
+
+
+def test_weights():
+    y, weights = attention(Q, K[:, :2], V[:, :2], causal=True, return_weights=True)
+    assert weights.shape == (2, 4, 3, 6)
+    np.testing.assert_allclose(weights.data.sum(-1), 1.0)
+    np.testing.assert_array_equal(np.triu(weights.data, 1), 0.0)
+    want = weights.data @ np.repeat(V[:, :2], 2, axis=1)
+    np.testing.assert_allclose(y.data, want, rtol=1e-12)
+    check_gradients(lambda *x: attention(*x, return_weights=True), Q, K, V)
+
+
+def test_operands_are_left_alone():
+    """The scores are written over, which are nobody else's."""
+    arrays = [x.copy() for x in (Q, K, V)]
+    attention(*arrays, mask=SEEN)
+    one = np.ones((1, 1))
+    attention(one, one, one, scale=1.0)
+    for x, want in zip((*arrays, one), (Q, K, V, np.ones((1, 1))), strict=True):
+        np.testing.assert_array_equal(x, want)
+
+
+def test_large_scores_in_single_precision():
+    x = (100.0 * rng.normal(size=(3, 300, 8))).astype(np.float32)
+    y = attention(Variable(x), x, x, causal=True)
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y.data[:, 0], x[:, 0], rtol=1e-6)
+    y.backward()
+
+
+def test_dropout_of_weights():
+    dezero.random.seed(0)
+    try:
+        y = attention(Q, K, V, dropout_ratio=0.5).data
+        np.testing.assert_array_equal(attention(Q, K, V, dropout_ratio=1.0).data, 0.0)
+    finally:
+        dezero.random.seed(None)
+    assert np.abs(y - attention(Q, K, V).data).max() > 0.1
+
+
+BAD: dict[str, tuple[Any, type[Exception], str]] = {
+    "depth": (lambda: attention(Q, K[..., :4], V), ValueError, "one depth"),
+    "length": (lambda: attention(Q, K, V[:, :, :5]), ValueError, "one length"),
+    "heads": (lambda: attention(Q, K[:, :3], V[:, :3]), ValueError, "a number that divides"),
+    "vector": (lambda: attention(Q[0, 0, 0], K, V), ValueError, "expected"),
+    "integers": (lambda: attention(Q, K, V, mask=SEEN.astype(int)), TypeError, "mask has dtype"),
+    "mask": (lambda: attention(Q, K, V, mask=SEEN[None]), ValueError, "a mask of shape"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_operands(name):
+    call, error, message = BAD[name]
+    with pytest.raises(error, match=message):
+        call()
