@@ -101,6 +101,18 @@ CHECKS: dict[str, list[tuple[Any, ...]]] = {
     "mean": [(_drawn(2, 3),), (_drawn(2, 3), {"axis": 0, "keepdims": True})],
     "broadcast_to": [(_drawn(2, 1), (2, 3)), (_drawn(3), (2, 3)), (_drawn(2, 3), (2, 3))],
     "count_nonzero": [(_mask,), (_mask * 1, {"axis": ()}), (_drawn(2, 3), {"axis": 0})],
+    "where": [
+        (_mask, _drawn(2, 3), _drawn(2, 3)),
+        (_mask, _drawn(3), _drawn(2, 1)),
+        (_mask[0], np.array([nan, inf, -0.0]), np.array([1.0, nan, 0.0])),
+        (_mask, _drawn(2, 3).astype(np.float32), _drawn(2, 3)),
+        (_mask, 1j * _drawn(2, 3), 1j * _drawn(2, 3)),
+        (_mask, _mask * 3, _mask * 5),
+        (_mask, ~_mask, _mask),
+        (np.array(True), _drawn(2), _drawn(2)),
+        (_mask, _drawn(2, 3), 0.0),
+        (_mask[:, :0], _drawn(2, 0), _drawn(2, 0)),
+    ],
     "take": [(_drawn(4, 2), _repeated, {"axis": 0}), (_drawn(3), _repeated - 1, {"axis": -1})],
     "take_along_axis": [(_drawn(2, 4), _along, {"axis": 1})],
     "tril": [(_drawn(3, 3),), (_drawn(2, 3, 4), {"k": 1}), (1j * _drawn(4, 3), {"k": -1})],
@@ -110,9 +122,10 @@ CHECKS: dict[str, list[tuple[Any, ...]]] = {
 ELSEWHERE = {
     "add_into", "astype", "careful", "check_labels", "convolve", "convolve_gradients",
     "convolve_input", "convolve_weight", "copy", "device", "devices", "fold_windows",
-    "floor_divide", "from_numpy", "holds", "is_complex", "is_inexact", "owned", "place", "put",
-    "shares", "special", "special_function", "to_device", "to_numpy", "unfold_windows",
-    "why_unavailable",
+    "floor_divide", "from_numpy", "holds", "is_complex", "is_inexact", "moments", "normalize",
+    "normalize_gradients", "owned", "place", "pool_max", "pool_max_pick", "pool_max_spread",
+    "pool_sum", "pool_sum_spread", "put", "shares", "special", "special_function", "to_device",
+    "to_numpy", "unfold_windows", "why_unavailable",
 }  # fmt: skip
 # What a backend refuses.
 REFUSED = {

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import dezero
-from dezero.models import VGG16
+from dezero import functions as F
+from dezero import layers as L
+from dezero.models import VGG16, Model
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
 TOLD = ("corpus", "ngrams", "vgg")  # not programs, but parts of several
@@ -60,8 +62,8 @@ def losses(rows, name="loss"):
 def test_digits(example) -> None:
     plots()
     files = ["weights.npz", "curves.png", "confusion.png", "filters.png", "misread.png"]
-    found = example("digits_cnn", "--epochs", 2, "--limit", 700, files=files)
-    assert found["accuracy"] > 0.4
+    found = example("digits_cnn", "--epochs", 2, "--limit", 500, files=files)
+    assert found["accuracy"] > 0.2
     assert found["confusion"].sum() == 360
     assert np.trace(found["confusion"]) == round(360 * found["accuracy"])
     first, last = losses(found["rows"])
@@ -81,7 +83,8 @@ def test_sine(example) -> None:
     found = example("sine_lstm", *options, files=["prediction.png", "curves.png"])
     assert losses(found["rows"])[-1] < losses(found["rows"])[0]
     assert 0 < found["error"] < 0.5  # a cosine's own mean square
-    assert math.isfinite(found["free_error"])
+    assert 0 < found["noisy_error"] < 0.5
+    assert math.isclose(found["last_error"], 0.1**2 / 12, rel_tol=0.2)  # uniform noise's variance
 
 
 def test_vae(example) -> None:
@@ -165,8 +168,9 @@ def test_probabilities_of_n_grams_sum_to_one(part, name) -> None:
         assert math.isclose(sum(2 ** (before - bits) for bits in after), 1, rel_tol=1e-9)
 
 
-def test_n_grams_by_hand(part) -> None:
+def test_n_grams_by_hand(part, monkeypatch) -> None:
     ngrams = part("ngrams")
+    monkeypatch.setattr(ngrams, "LONGEST", 1)
     bits = ngrams.witten_bell(np.array([0, 0, 1]), np.array([0, 1]), 2)
     # Of no context: (count + 2 kinds / 2) / (3 + 2); after 0: (1 + 2 p) / (2 + 2).
     p = 3 / 5, 2 / 5
@@ -195,7 +199,8 @@ def photographs(tmp_path_factory):
         count = getattr(model, name).out_channels
         w = rng.random((count, channels, 3, 3), np.float32) - np.float32(0.5)
         w *= np.float32((24 / (9 * channels)) ** 0.5)
-        arrays |= {f"{name}/W": w, f"{name}/b": np.zeros(count, np.float32)}
+        b = np.zeros(count, np.float32)
+        arrays |= {f"{name}/W": w, f"{name}/b": b}
         torchvision |= {
             f"features.{place}.weight": w,
             f"features.{place}.bias": arrays[f"{name}/b"],
@@ -216,6 +221,31 @@ def test_style_transfer(example, photographs, kind) -> None:
     path = photographs / f"{kind}.npz"
     found = example("style_transfer", "--weights", path, *pictures, *sizes, files=["step3.png"])
     assert found["losses"][-1] < found["losses"][0]
+
+
+class Small(Model):
+    """What stands for VGG16: its last convolution, and scores."""
+
+    variant = "torchvision"
+
+    def __init__(self):
+        super().__init__()
+        self.conv5_3 = L.Conv2d(4, kernel_size=8, stride=16)
+        self.scores = L.Linear(5)
+
+    def forward(self, x):
+        return self.scores(F.mean(F.relu(self.conv5_3(x)), axis=(2, 3)))
+
+
+def test_grad_cam_on_a_photograph(example, part, monkeypatch, photographs) -> None:
+    plots()
+    monkeypatch.setattr(part("grad_cam"), "load_vgg16", lambda path: Small())
+    options = "--weights", "some", "--picture", photographs / "picture.png"
+    found = example("grad_cam", *options, files=["maps.png"])
+    assert found["probability"] > 1 / 5
+    assert example("grad_cam", *options, "--class", 3)["label"] == 3
+    with pytest.raises(SystemExit, match="--weights needs --picture"):
+        example("grad_cam", "--weights", "some")
 
 
 @pytest.mark.parametrize("variant", ["book", "torchvision"])

@@ -148,7 +148,7 @@ def test_layers_over_other_dimensions():
     [
         (lambda: L.BatchNorm(3)(drawn(2, 4)), ValueError, r"BatchNorm: .*\(2, 4\).*\(3\)"),
         (lambda: L.BatchNorm()(drawn(4)), ValueError, r"\(4,\), expected \(N, C, ...\)"),
-        (lambda: L.BatchNorm()(drawn(1, 4)), ValueError, "1 values for each channel"),
+        (lambda: L.BatchNorm()(drawn(0, 4)), ValueError, "at least one value for each channel"),
         (lambda: L.BatchNorm(0), ValueError, "channels is 0"),
         (lambda: L.BatchNorm(2.5), TypeError, "channels is 2.5"),
         (lambda: L.BatchNorm(decay=2.0), ValueError, "decay is 2.0"),

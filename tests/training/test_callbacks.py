@@ -283,7 +283,6 @@ def test_csv_of_updates(tmp_path):
 
 def events(folder):
     """All scalars of a TensorBoard log as (tag, step)."""
-    from tensorboardX.event_file_writer import EventsWriter  # noqa: F401  # the same package
     from tensorboardX.proto.event_pb2 import Event
 
     found = []
