@@ -148,14 +148,17 @@ def plot_images(
     images = images[:60]
     columns = max(1, min(10, len(images)))
     rows = max(1, -(-len(images) // columns))
-    figure = _figure(max(3.2, 1.1 * columns), 1.35 * rows + 0.5)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in grid:
+    width, height = max(3.2, 1.1 * columns), 1.35 * rows + 0.5
+    figure = _figure(width, height, layout=None)  # which is slow for many axes
+    for i, (image, caption) in enumerate(zip(images, captions, strict=False)):
+        row, column = divmod(i, columns)
+        left, bottom = (column + 0.05) / columns, (1.35 * (rows - 1 - row) + 0.05) / height
+        axes = figure.add_axes((left, bottom, 0.9 / columns, 1.0 / height))
         axes.set_axis_off()
-    for axes, image, caption in zip(grid, images, captions, strict=False):
         axes.imshow(image, cmap="gray_r")
-        axes.set_title(caption, fontsize=8)
-    figure.suptitle(title, fontsize=10)
+        middle, top = (column + 0.5) / columns, bottom + 1.08 / height
+        figure.text(middle, top, caption, fontsize=8, ha="center")
+    figure.text(0.5, 1 - 0.3 / height, title, fontsize=10, ha="center")
     _save(figure, path)
 
 
@@ -335,12 +338,12 @@ def _colors(count: int) -> np.ndarray:
     return colormaps["hsv"](np.linspace(0, 1, count, endpoint=False))[:, :3]
 
 
-def _figure(width: float, height: float) -> Any:
+def _figure(width: float, height: float, layout: Any = "constrained") -> Any:
     # Not pyplot: that would choose a window system and keep the figure.
     require_matplotlib()
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=layout)
 
 
 def _save(figure: Any, path: str | os.PathLike[str]) -> None:
