@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import math
 import os
 import platform
 import sys
@@ -14,7 +15,15 @@ from typing import BinaryIO, ClassVar, Self
 
 import numpy as np
 
-__all__ = ["FolderLock", "LockedError", "atomic_write", "load_npz", "save_npz", "unfinished"]
+__all__ = [
+    "FolderLock",
+    "LockedError",
+    "atomic_write",
+    "check_archive",
+    "load_npz",
+    "save_npz",
+    "unfinished",
+]
 
 _SEAL = b"dezero sha256 "  # then 64 hexadecimal digits; the comment at the end of an .npz file
 _SEALED = len(_SEAL) + 64
@@ -101,16 +110,65 @@ def load_npz(path: str | os.PathLike[str], *, sealed: bool = False) -> dict[str,
     with open(path, "rb") as file:
         try:
             _check_seal(file, sealed)
-            arrays = np.load(file, allow_pickle=False)
-            if isinstance(arrays, np.ndarray):
-                msg = "it holds one array, as .npy does"
-                raise ValueError(msg)
-            with arrays:
+            _check_headers(file)
+            with np.load(file, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
         except Exception as error:  # zipfile and NumPy have a dozen for files that are damaged
             text = str(error) or type(error).__name__
             msg = f"{os.fspath(path)}: not a readable .npz file ({text})"
             raise ValueError(msg) from error
+
+
+_DEFLATE_RATIO = 1032  # no more bytes than this come out of one that deflate was given
+
+
+def check_archive(archive: zipfile.ZipFile, length: int, *, deflated: bool) -> None:
+    """Raise ValueError where entries of a zip file claim more than the file can hold.
+
+    Args:
+        archive: The archive; only its directory is read.
+        length: Size of the file.
+        deflated: Whether entries may be compressed.
+    """
+    total = 0
+    for entry in archive.infolist():
+        packed = entry.compress_type == zipfile.ZIP_DEFLATED
+        if packed and not deflated:
+            msg = f"entry {entry.filename!r} is compressed"
+            raise ValueError(msg)
+        if entry.compress_type != zipfile.ZIP_STORED and not packed:
+            msg = f"entry {entry.filename!r} has compression method {entry.compress_type}"
+            raise ValueError(msg)
+        if entry.file_size > entry.compress_size * (_DEFLATE_RATIO if packed else 1):
+            msg = f"entry {entry.filename!r} claims {entry.file_size} bytes"
+            raise ValueError(f"{msg}, it takes {entry.compress_size} in the file")
+        total += entry.compress_size
+    if total > length:
+        msg = f"its entries claim {total} bytes, the file has {length}"
+        raise ValueError(msg)
+
+
+def _check_headers(file: BinaryIO) -> None:
+    """Raise ValueError where an array's header claims other than its entry's size."""
+    if file.read(6) == b"\x93NUMPY":
+        msg = "it holds one array, as .npy does"
+        raise ValueError(msg)
+    with zipfile.ZipFile(file) as archive:
+        check_archive(archive, file.seek(0, os.SEEK_END), deflated=True)
+        for entry in archive.infolist():
+            if not entry.filename.endswith(".npy"):
+                msg = f"entry {entry.filename!r} is no array"
+                raise ValueError(msg)
+            with archive.open(entry) as part:
+                if np.lib.format.read_magic(part) == (1, 0):
+                    shape, _, dtype = np.lib.format.read_array_header_1_0(part)
+                else:
+                    shape, _, dtype = np.lib.format.read_array_header_2_0(part)
+                size = math.prod(shape) * dtype.itemsize
+                if not dtype.hasobject and size != entry.file_size - part.tell():
+                    msg = f"array {entry.filename!r} claims shape {shape} of {dtype}"
+                    raise ValueError(f"{msg}; its entry has {entry.file_size} bytes")
+    file.seek(0)
 
 
 def _check_seal(file: BinaryIO, needed: bool) -> None:

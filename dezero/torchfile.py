@@ -20,7 +20,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-__all__ = ["DAMAGE", "bfloat16_to_float32", "check_archive", "load_torch"]
+from .files import check_archive
+
+__all__ = ["DAMAGE", "bfloat16_to_float32", "load_torch"]
 
 # What Python's readers raise over bytes that make no sense.
 DAMAGE = (
@@ -43,7 +45,6 @@ _MOST_STEPS = 10_000_000  # a model of a hundred thousand tensors needs half of 
 _LONGEST_NAME = 1000
 _SHORT = "it ends too early"
 _MOST_AXES = 64  # NumPy's limit
-_DEFLATE_RATIO = 1032  # no more bytes than this come out of one that deflate was given
 
 _DTYPES = {
     "float64": "<f8",
@@ -112,32 +113,6 @@ def bfloat16_to_float32(bits: np.ndarray) -> np.ndarray:
         array([ 1., -3.], dtype=float32)
     """
     return (bits.astype(np.uint32) << 16).view(np.float32)
-
-
-def check_archive(archive: zipfile.ZipFile, length: int, *, deflated: bool) -> None:
-    """Raise ValueError where entries of a zip file claim more than the file can hold.
-
-    Args:
-        archive: The archive; only its directory is read.
-        length: Size of the file.
-        deflated: Whether entries may be compressed.
-    """
-    total = 0
-    for entry in archive.infolist():
-        packed = entry.compress_type == zipfile.ZIP_DEFLATED
-        if packed and not deflated:
-            msg = f"entry {entry.filename!r} is compressed"
-            raise ValueError(msg)
-        if entry.compress_type != zipfile.ZIP_STORED and not packed:
-            msg = f"entry {entry.filename!r} has compression method {entry.compress_type}"
-            raise ValueError(msg)
-        if entry.file_size > entry.compress_size * (_DEFLATE_RATIO if packed else 1):
-            msg = f"entry {entry.filename!r} claims {entry.file_size} bytes"
-            raise ValueError(f"{msg}, it takes {entry.compress_size} in the file")
-        total += entry.compress_size
-    if total > length:
-        msg = f"its entries claim {total} bytes, the file has {length}"
-        raise ValueError(msg)
 
 
 # --- what a pickle is made into ------------------------------------------------------------------

@@ -6,7 +6,6 @@ the file's own: a damaged or hostile file is a ValueError that names it and the 
 
 import hashlib
 import json
-import math
 import os
 import zipfile
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .files import atomic_write, load_npz, save_npz
-from .torchfile import DAMAGE, bfloat16_to_float32, check_archive, load_torch
+from .torchfile import DAMAGE, bfloat16_to_float32, load_torch
 
 if TYPE_CHECKING:
     from .layers import Layer
@@ -70,7 +69,6 @@ def load(
         raise ValueError(msg)
     if kind == "safetensors":
         return _load_safetensors(path)
-    _check_npz(path)
     return load_npz(path)
 
 
@@ -167,30 +165,6 @@ def _kind(path: str, start: bytes) -> str:
         return "safetensors"
     msg = f"{path}: no file of weights: it is neither .npz nor .safetensors nor of torch.save"
     raise ValueError(msg)
-
-
-def _check_npz(path: str) -> None:
-    """Raise ValueError where an array's header claims other than its entry's size."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            check_archive(archive, os.path.getsize(path), deflated=True)
-            for entry in archive.infolist():
-                if not entry.filename.endswith(".npy"):
-                    msg = f"entry {entry.filename!r} is no array"
-                    raise ValueError(msg)
-                with archive.open(entry) as file:
-                    version = np.lib.format.read_magic(file)
-                    if version == (1, 0):
-                        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-                    else:
-                        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
-                    size = math.prod(shape) * dtype.itemsize
-                    if not dtype.hasobject and size != entry.file_size - file.tell():
-                        msg = f"array {entry.filename!r} claims shape {shape} of {dtype}"
-                        raise ValueError(f"{msg}; its entry has {entry.file_size} bytes")
-    except DAMAGE as error:
-        msg = f"{path}: not a readable .npz file: {error}"
-        raise ValueError(msg) from error
 
 
 def _load_safetensors(path: str) -> dict[str, np.ndarray]:

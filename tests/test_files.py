@@ -114,3 +114,22 @@ def test_unreadable_npz(tmp_path):
     np.save(tmp_path / "b.npy", np.zeros(2))
     with pytest.raises(ValueError, match="one array"):
         load_npz(tmp_path / "b.npy")
+
+
+def test_a_header_that_claims_more_than_its_entry_is_refused_before_memory_is_taken(tmp_path):
+    import io
+    import zipfile
+
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f8", "fortran_order": False, "shape": (2**40,)}
+    )
+    path = tmp_path / "huge.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.npy", header.getvalue() + bytes(8))
+    with pytest.raises(ValueError, match=r"claims shape \(1099511627776,\)"):
+        load_npz(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", b"no array")
+    with pytest.raises(ValueError, match=r"'a.txt' is no array"):
+        load_npz(path)
