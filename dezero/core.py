@@ -95,8 +95,10 @@ class Variable:
                 raise TypeError(msg)
             backend_of(data)
         if isinstance(data, np.generic):
-            msg = f"{type(data)} is not supported"
-            raise TypeError(msg)
+            if not hasattr(self, "_data"):
+                msg = f"{type(data)} is not supported"
+                raise TypeError(msg)
+            data = np.asarray(data)  # what arithmetic with arrays of rank 0 gives
         if isinstance(data, np.ndarray) and (
             data.dtype.kind in "OUSMmT" or data.dtype.names is not None
         ):

@@ -572,3 +572,14 @@ def test_softmax_of_one_row():
     y = F.exp(x)
     p = y / F.sum(y)
     np.testing.assert_allclose(p.data, [[0.64565631, 0.35434369]], rtol=1e-7)
+
+
+def test_data_of_rank_0_may_be_assigned_what_arithmetic_gives():
+    x = Variable(np.array(3.0))
+    x.data = x.data - 0.5 * np.array(2.0)
+    assert type(x.data) is np.ndarray
+    assert x.data == 2.0
+    with pytest.raises(TypeError, match=r"numpy.float64'> is not supported"):
+        Variable(np.float64(1.0))
+    with pytest.raises(TypeError, match=r"float'> is not supported"):
+        x.data = 1.0

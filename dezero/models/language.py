@@ -19,7 +19,7 @@ from .model import Model
 
 __all__ = ["GPT", "CharLSTM", "sampled"]
 
-_DEVIATION = 0.02
+_WIDTH, _DEVIATION = 768, 0.02  # GPT-2's; a narrower model starts with larger numbers
 
 
 class GPT(Model):
@@ -72,7 +72,7 @@ class GPT(Model):
         _positive("GPT", vocabulary=vocabulary, block_size=block_size, width=width)
         _share("GPT", dropout)
         self.block_size, self.dropout = block_size, dropout
-        initial = Normal(_DEVIATION)
+        initial = Normal(_DEVIATION * math.sqrt(_WIDTH / width))
         self.tokens = L.EmbedID(vocabulary, width, dtype=dtype, initial=initial)
         self.positions = L.EmbedID(block_size, width, dtype=dtype, initial=initial)
         self.blocks = L.TransformerEncoder(

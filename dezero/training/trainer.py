@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import functools
 import math
 import os
 import time
@@ -18,7 +19,7 @@ from ..core import Variable
 from ..files import FolderLock, unfinished
 from ..io import checkpoint, restore, save_csv, save_npz
 from ..layers import Layer
-from ..optimizers import GradientAccumulation, LossScaler
+from ..optimizers import LBFGS, GradientAccumulation, LossScaler
 from .checkpoints import Checkpoints
 from .metrics import Mean, Metric
 
@@ -416,9 +417,18 @@ class Trainer:
         _gather(self.metrics, output, target)
         self._seen += size
         self.batch += 1
-        self._updated((self.accumulation or self.scaler or self.optimizer).update)
+        update = (self.accumulation or self.scaler or self.optimizer).update
+        if isinstance(self.optimizer, LBFGS):
+            update = functools.partial(update, lambda: self._evaluated(batch, where))
+        self._updated(update)
         for callback in self.callbacks:
             callback.on_batch(self, size)
+
+    def _evaluated(self, batch: Any, where: str) -> Any:
+        """The loss of a batch, with new gradients: what a line search asks for again and again."""
+        loss, _, _, size = self._forward(batch, where, training=True)
+        self._go_back(loss, size)
+        return loss
 
     def _go_back(self, loss: Any, size: int) -> None:
         if self.accumulation is not None:

@@ -257,3 +257,20 @@ def test_which_progress(monkeypatch, capsys, tty, tqdm, want):
     assert type(shown).__name__ == want
     assert ("tqdm is not installed" in capsys.readouterr().out) == (not tqdm)
     assert training.progress(quiet=True) == []
+
+
+def test_lbfgs_gets_what_its_line_search_asks_for():
+    from dezero.layers import Linear
+    from dezero.optimizers import LBFGS
+
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((20, 3))
+    t = x @ np.array([[1.0], [-2.0], [0.5]]) + 1.0
+    model = Linear(1, in_size=3, dtype=np.float64)
+    optimizer = LBFGS(line_search="strong_wolfe").setup(model)
+    batches = DataLoader(list(zip(x, t, strict=True)), 20, shuffle=False)
+    run = Trainer(model, optimizer, batches, loss=F.mean_squared_error, epochs=3)
+    assert run.run()
+    assert run.rows[-1]["loss"] < 1e-8
+    np.testing.assert_allclose(model.W.data[:, 0], [1.0, -2.0, 0.5], atol=1e-4)
+    assert run.steps == 3
