@@ -215,7 +215,7 @@ def test_variable_of_a_variable(x):
         Variable(x)
 
 
-@pytest.mark.parametrize("data", [3.0, [1.0], "a", np.float64(1.0)])
+@pytest.mark.parametrize("data", [3.0, [1.0], "a"])
 def test_assigning_something_else_as_data(x, data):
     with pytest.raises(TypeError, match="not supported"):
         x.data = data
