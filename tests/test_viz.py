@@ -355,7 +355,8 @@ def test_with_graphviz(tmp_path, monkeypatch):
     dot = tmp_path / "bin" / "dot"
     script = "import sys\ntext = sys.stdin.read()\n"
     script += "if 'xyz' in sys.argv[1]: sys.exit('unknown format')\nprint(sys.argv[1:], text)"
-    dot.write_text(f"#!{sys.executable}\n{script}\n")
+    (tmp_path / "dot.py").write_text(script)
+    dot.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{tmp_path / "dot.py"}" "$@"\n')
     dot.chmod(dot.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     x = Variable(np.array(1.0))

@@ -1,7 +1,9 @@
 """The same networks written with PyTorch's modules, under torchvision's names of attributes."""
 
-import torch
-from torch import nn
+import pytest
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
 
 
 class Basic(nn.Module):
