@@ -417,7 +417,7 @@ class Trainer:
         _gather(self.metrics, output, target)
         self._seen += size
         self.batch += 1
-        update = (self.accumulation or self.scaler or self.optimizer).update
+        update: Callable[..., Any] = (self.accumulation or self.scaler or self.optimizer).update
         if isinstance(self.optimizer, LBFGS):
             update = functools.partial(update, lambda: self._evaluated(batch, where))
         self._updated(update)
