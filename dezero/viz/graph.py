@@ -238,7 +238,7 @@ def plot_dot_graph(
 
     The kind of picture follows from the name: png, pdf, svg, ...; ``.dot`` is the text. Where
     Graphviz is not installed, an SVG is drawn here and written beside the file, and a line on the
-    standard output says so.
+    standard error says so.
 
     Args:
         output: The Variable, or several.
@@ -265,7 +265,8 @@ def plot_dot_graph(
         content = graph.svg().encode()
         if kind != "svg":
             kind, wanted, path = "svg", path, f"{stem}.svg"
-            print(f"Graphviz is not installed: wrote {path} in place of {wanted}")
+            line = f"Graphviz is not installed: wrote {path} in place of {wanted}"
+            print(line, file=sys.stderr)
     with atomic_write(path) as file:
         file.write(content)
     return _shown(graph, kind, content)
