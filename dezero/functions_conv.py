@@ -18,14 +18,19 @@ _book: Any = classes  # its classes are made from a table
 AveragePooling, Pooling = _book.AveragePooling, _book.Pooling
 Conv2d, Deconv2d = _book.Conv2d, _book.Deconv2d
 Im2col, Col2im = _book.Im2col, _book.Col2im
+Conv2DGradW, Pooling2DGrad = _book.Conv2DGradW, _book.Pooling2DGrad
+Pooling2DWithIndexes = _book.Pooling2DWithIndexes
 
 __all__ = [
     "AveragePooling",
     "Col2im",
+    "Conv2DGradW",
     "Conv2d",
     "Deconv2d",
     "Im2col",
     "Pooling",
+    "Pooling2DGrad",
+    "Pooling2DWithIndexes",
     "average_pooling",
     "col2im",
     "col2im_array",

@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..core import Function
+from .convolution import _conv2d_weight
 from .elementwise import divide, subtract
+from .pool import _pooling_gradient, _pooling_places
 
 __all__ = [
     "Add",
@@ -17,6 +19,7 @@ __all__ = [
     "BroadcastTo",
     "Clip",
     "Col2im",
+    "Conv2DGradW",
     "Conv2d",
     "Cos",
     "Deconv2d",
@@ -36,6 +39,8 @@ __all__ = [
     "Mul",
     "Neg",
     "Pooling",
+    "Pooling2DGrad",
+    "Pooling2DWithIndexes",
     "Pow",
     "ReLU",
     "Reshape",
@@ -68,6 +73,8 @@ class _Applied(Function):
 
     function: str
     parameters: dict[str, Any]
+    count = 0  # of operands, where the last ones may be left out
+    operands: tuple[Any, ...] = ()  # of the last call
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         given = dict(zip(self.parameters, args, strict=False)) | kwargs
@@ -83,14 +90,16 @@ class _Applied(Function):
         from .. import functions
 
         function = getattr(functions, self.function)
+        self.operands = inputs = inputs + (None,) * (self.count - len(inputs))
         return function(*inputs, *(getattr(self, name) for name in self.parameters))
 
 
-def _class(name: str, function: str, **parameters: Any) -> type[_Applied]:
+def _class(name: str, function: str, count: int = 0, **parameters: Any) -> type[_Applied]:
     """The class of a function; ``...`` stands for a parameter without a default."""
     text = f"The book's Function of `{function}`: ``{name}({', '.join(parameters)})(x, ...)``."
     body = {
         "function": function,
+        "count": count,
         "parameters": parameters,
         "__doc__": text,
         "__module__": __name__,
@@ -129,11 +138,54 @@ BatchNorm = _class("BatchNorm", "batch_norm", mean=..., var=..., decay=..., eps=
 Max = _class("Max", "max", axis=None, keepdims=False)
 Min = _class("Min", "min", axis=None, keepdims=False)
 Clip = _class("Clip", "clip", x_min=..., x_max=...)
-Conv2d = _class("Conv2d", "conv2d", stride=1, pad=0)
-Deconv2d = _class("Deconv2d", "deconv2d", stride=1, pad=0, outsize=None)
+Conv2d = _class("Conv2d", "conv2d", 3, stride=1, pad=0)
+Deconv2d = _class("Deconv2d", "deconv2d", 3, stride=1, pad=0, outsize=None)
 Pooling = _class("Pooling", "pooling", kernel_size=..., stride=1, pad=0)
 AveragePooling = _class("AveragePooling", "average_pooling", kernel_size=..., stride=1, pad=0)
 Im2col = _class("Im2col", "im2col", kernel_size=..., stride=..., pad=..., to_matrix=...)
 Col2im = _class(
     "Col2im", "col2im", input_shape=..., kernel_size=..., stride=..., pad=..., to_matrix=...
 )
+
+
+class _Adjoint(Function):
+    """A Function that belongs to another one, which was called before."""
+
+    kind: type[_Applied]
+
+    def __init__(self, function: _Applied) -> None:
+        if not isinstance(function, self.kind) or not function.operands:
+            name, kind = type(self).__name__, self.kind.__name__
+            msg = f"{name}: got {function!r}, a {kind} that was called is expected"
+            raise TypeError(msg)
+        self.of: Any = function
+
+
+class Conv2DGradW(_Adjoint):
+    """The gradient of a `Conv2d`'s weights: ``Conv2DGradW(conv2d)(x, gy)``."""
+
+    kind = Conv2d
+
+    def __call__(self, x: Any, gy: Any) -> Any:
+        kernel = tuple(self.of.operands[1].shape[2:])
+        return _conv2d_weight(x, gy, kernel, self.of.stride, self.of.pad)
+
+
+class Pooling2DGrad(_Adjoint):
+    """The gradient of a `Pooling`: ``Pooling2DGrad(pooling)(gy)``."""
+
+    kind = Pooling
+
+    def __call__(self, gy: Any) -> Any:
+        of = self.of
+        return _pooling_gradient(gy, of.operands[0], of.kernel_size, of.stride, of.pad)
+
+
+class Pooling2DWithIndexes(_Adjoint):
+    """What stands where a `Pooling` found its maxima: ``Pooling2DWithIndexes(pooling)(x)``."""
+
+    kind = Pooling
+
+    def __call__(self, x: Any) -> Any:
+        of = self.of
+        return _pooling_places(x, of.operands[0], of.kernel_size, of.stride, of.pad)

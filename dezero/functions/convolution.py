@@ -300,6 +300,12 @@ def conv3d(x, W, b=None, stride=1, pad=0, *, dilation=1, groups=1):
     return _conv("conv3d", 3, x, W, b, stride, pad, dilation, groups)
 
 
+def _conv2d_weight(x, gy, kernel, stride, pad):
+    """The gradient of `conv2d` for weights of the spatial shape ``kernel``."""
+    geometry = _geometry("Conv2DGradW", 2, tuple(x.shape[2:]), kernel, stride, pad, 1)
+    return convolve_weight([x, gy], kernel, geometry)
+
+
 def conv2d_simple(x, W, b=None, stride=1, pad=0):
     """`conv2d` as the book first has it: `im2col`, a matrix product, and a transposition."""
     _operands("conv2d_simple", x, W, b, 2)

@@ -238,6 +238,29 @@ def pooling(x, kernel_size, stride=1, pad=0):
 pooling_simple = pooling
 
 
+def _pooling_gradient(gy, x, kernel_size, stride, border):
+    """The gradient of `pooling` at ``x``."""
+    name = "Pooling2DGrad"
+    wide = _with_zeros(x, kernel_size, stride, border, name)
+    windows, _ = _geometry(name, wide, kernel_size, stride, 0, half=False)
+    gx = pool_max_spread(gy, _raw(wide), windows)
+    pairs = _borders(name, border, tuple(x.shape[2:]), (1, 1), (1, 1))
+    inside = [slice(p, p + n) for (p, _), n in zip(pairs, x.shape[2:], strict=True)]
+    return gx if gx.shape == x.shape else gx[(slice(None), slice(None), *inside)]
+
+
+def _pooling_places(v, x, kernel_size, stride, border):
+    """The elements of ``v`` where `pooling` finds the maxima of ``x``."""
+    name = "Pooling2DWithIndexes"
+    wide, v = (_with_zeros(a, kernel_size, stride, border, name) for a in (x, v))
+    windows, _ = _geometry(name, wide, kernel_size, stride, 0, half=False)
+    return pool_max_pick(v, _raw(wide), windows)
+
+
+def _raw(x):
+    return x._data if isinstance(x, Variable) else x
+
+
 def average_pooling(x, kernel_size, stride=1, pad=0):
     """Mean of each window, with zeros at the ends that count, as the book's function."""
     windows, _ = _geometry("average_pooling", x, kernel_size, stride, pad, half=False)
