@@ -69,8 +69,8 @@ def dropout(x, dropout_ratio=0.5):
         variable([1. 1. 1.])
     """
     x = _checked("dropout", x, dropout_ratio)
-    if not training() or dropout_ratio == 0.0:
-        return x
+    if not training() or (dropout_ratio == 0.0 and random.seeded()):
+        return x  # without a seed, the book's draws are made for nothing too
     return x * _factors(x, x.shape, dropout_ratio)
 
 
