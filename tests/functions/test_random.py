@@ -38,7 +38,15 @@ def test_nothing_happens_in_test_mode(name):
     x = Variable(np.ones((2, 3, 2)))
     with in_test_mode():
         assert FUNCTIONS[name](x) is x
+    dezero.random.seed(0)
     assert FUNCTIONS[name](x, 0.0) is x
+
+
+def test_without_a_seed_a_ratio_of_0_draws_as_the_book_does():
+    np.random.seed(0)
+    y = F.dropout(Variable(np.ones(3)), 0.0)
+    np.testing.assert_array_equal(y.data, np.ones(3))
+    assert np.random.rand() == np.random.RandomState(0).rand(4)[3]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
