@@ -131,7 +131,11 @@ class Layer:
             changed = hook(self, inputs)
             if changed is not None:
                 inputs = changed if isinstance(changed, tuple) else (changed,)
-        outputs = self.forward(*inputs, **kwargs)
+        try:
+            outputs = self.forward(*inputs, **kwargs)
+        except Exception as error:
+            _locate(error, self)
+            raise
         for hook in list(self._after.values()):
             changed = hook(self, inputs, outputs)
             outputs = outputs if changed is None else changed
@@ -537,6 +541,21 @@ class Layer:
         for slot in self._walk():
             if isinstance(slot.variable, Parameter):
                 params_dict[prefix + slot.path] = slot.variable
+
+
+def _locate(error: Exception, layer: Layer) -> None:
+    """Leave a note which layer an error comes from, by its path in the outermost one."""
+    notes = error.__dict__.setdefault("__notes__", [])
+    inner, path, note = error.__dict__.get("_layer", (layer, "", None))
+    if note in notes:
+        notes.remove(note)
+    if inner is not layer:
+        names = (name for name, below in layer.namedlayers() if below is inner)
+        path = "/".join(filter(None, (next(names, type(inner).__name__), path)))
+    at = f"{path} of {type(layer).__name__}" if path else type(layer).__name__
+    note = f"in the layer {at}"
+    notes.append(note)
+    error.__dict__["_layer"] = (layer, path, note)
 
 
 def _lasts(slot: _Slot) -> bool:
