@@ -331,14 +331,14 @@ def _handle(data: Array, node: Any) -> Variable:
     return variable
 
 
-def as_variable(x: Any) -> Variable:
-    """``x`` itself if it is a Variable, else a constant that holds it.
+def as_variable(obj: Any) -> Variable:
+    """``obj`` itself if it is a Variable, else a constant that holds it.
 
     Example:
         >>> as_variable(2.0)
         variable(2.0)
     """
-    return x if isinstance(x, Variable) else Variable(as_array(x), requires_grad=False)
+    return obj if isinstance(obj, Variable) else Variable(as_array(obj), requires_grad=False)
 
 
 def _operand(x: Any, inputs: tuple[Any, ...]) -> Variable:

@@ -35,8 +35,8 @@ def _get_item(xp, x, key):
 _viewing_item = view(lambda x, value, key: set_item(x, key, value))(_get_item)
 
 
-def get_item(x, key):
-    """``x[key]`` for integers, slices, ``...``, None, integer arrays and masks.
+def get_item(x, slices):
+    """``x[slices]`` for integers, slices, ``...``, None, integer arrays and masks.
 
     Where an integer array names an element twice, its gradients add up.
 
@@ -47,7 +47,7 @@ def get_item(x, key):
         >>> x.grad
         variable([2. 1.])
     """
-    key = _plain(key)
+    key = _plain(slices)
     _check_places(x._data if isinstance(x, Variable) else x, key)
     return _viewing_item(x, key)
 

@@ -122,30 +122,30 @@ def _error_rule(xp, g, a, b, shape):
 
 
 @primitive(
-    lambda xp, g, a, b, a_shape: _error_rule(xp, g, a, b, a_shape),
-    lambda xp, g, a, b, b_shape: -_error_rule(xp, g, a, b, b_shape),
+    lambda xp, g, x0, x1, x0_shape: _error_rule(xp, g, x0, x1, x0_shape),
+    lambda xp, g, x0, x1, x1_shape: -_error_rule(xp, g, x0, x1, x1_shape),
 )
-def mean_squared_error(xp, a, b):
+def mean_squared_error(xp, x0, x1):
     """Sum of the squared differences, divided by the batch size (not the number of elements).
 
     Args:
-        a: An array of shape (N, ...).
-        b: An array of the same shape; any shape if both hold one element.
+        x0: An array of shape (N, ...).
+        x1: An array of the same shape; any shape if both hold one element.
 
     Raises:
         ValueError: The shapes differ; they are not broadcast.
     """
-    if not (hasattr(a, "shape") and hasattr(b, "shape")):
-        msg = f"mean_squared_error: expected two arrays, got {type(a)} and {type(b)}"
+    if not (hasattr(x0, "shape") and hasattr(x1, "shape")):
+        msg = f"mean_squared_error: expected two arrays, got {type(x0)} and {type(x1)}"
         raise TypeError(msg)
-    if a.shape != b.shape and not {*a.shape, *b.shape} <= {1}:
-        msg = f"mean_squared_error: shapes {a.shape} and {b.shape} differ"
+    if x0.shape != x1.shape and not {*x0.shape, *x1.shape} <= {1}:
+        msg = f"mean_squared_error: shapes {x0.shape} and {x1.shape} differ"
         raise ValueError(msg)
-    if a.shape and a.shape[0] == 0:
+    if x0.shape and x0.shape[0] == 0:
         msg = "mean_squared_error: the batch is empty"
         raise ValueError(msg)
-    d = a - b
-    return xp.sum(d * d) / (a.shape[0] if a.shape else 1)
+    d = x0 - x1
+    return xp.sum(d * d) / (x0.shape[0] if x0.shape else 1)
 
 
 mean_squared_error_simple = mean_squared_error

@@ -242,9 +242,9 @@ class Optimizer:
         msg = f"{type(self).__name__}.update_one is not defined"
         raise NotImplementedError(msg)
 
-    def add_hook(self, hook: Hook) -> None:
-        """Have ``hook`` called with the parameters that have a gradient, before each update."""
-        self.hooks.append(hook)
+    def add_hook(self, f: Hook) -> None:
+        """Have ``f`` called with the parameters that have a gradient, before each update."""
+        self.hooks.append(f)
 
     def options_of(self, param: Parameter) -> Any:
         """Where to read the options that hold for ``param``: its group, or the optimizer."""
