@@ -82,6 +82,7 @@ def test_the_parts_and_fashion_have_files_of_their_own(folder):
         gzip.compress(b"\0\0\x0d\x03" + struct.pack(">3I", 1, 28, 28) + bytes(4 * 784)),
         gzip.compress(idx(np.zeros((12, 28, 28), np.uint8)))[:-9],
     ],
+    ids=lambda content: str(len(content)),  # gzip writes the time into what it packs
 )
 def test_damaged_idx(folder, content):
     mnist_files(folder)
