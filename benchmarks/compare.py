@@ -14,8 +14,8 @@ import math
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 from processes import ROOT
@@ -30,13 +30,13 @@ def tree(name):
         yield Path(name).resolve()
         return
     with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder) / "tree.tar"
+        archive = Path(folder) / "tree.zip"
         command = ["git", "archive", f"--output={archive}", name, "--", "dezero"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{name}: {done.stderr.strip()}")
-        with tarfile.open(archive) as file:
-            file.extractall(folder, filter="data")
+        with zipfile.ZipFile(archive) as file:
+            file.extractall(folder)
         yield Path(folder)
 
 
