@@ -202,14 +202,14 @@ def test_killed_it_goes_on_too(long, tmp_path):
 
 def test_stopped_amid_an_epoch_it_says_how_to_go_on(whole, tmp_path, capsys):
     """The same in this process, at batches that are known."""
-    folder = tmp_path / "a run"
+    folder, handler = tmp_path / "a run", signal.getsignal(signal.SIGINT)
     for batches in (1, 30, 40):
         begin = ["--resume", folder] if folder.exists() else [*SMALL, "--out", folder]
         with stopping_after(batches):
             assert run("train", *begin) == 130
         out = capsys.readouterr().out
         assert f"to go on: python -m dezero train --resume '{folder}'" in out
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
     assert run("train", "--resume", folder, "--quiet") == 0
     assert contents(folder) == contents(whole[0])
 
