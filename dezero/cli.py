@@ -38,7 +38,7 @@ DEFAULTS: dict[str, Any] = {
     "weight_decay": 0.01,
 }
 MODELS: dict[str, dict[str, Any]] = {
-    "cnn": {"epochs": 30, "lr": 0.003, "hidden": [128], "dropout": 0.4},
+    "cnn": {"epochs": 60, "lr": 0.003, "hidden": [128], "dropout": 0.4},
     "mlp": {"epochs": 100, "lr": 0.002, "hidden": [256, 256], "dropout": 0.2},
 }
 
