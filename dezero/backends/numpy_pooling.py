@@ -18,7 +18,7 @@ from .pooling import Window, Windows, bordered, cut
 
 __all__ = ["pool_max", "pool_max_pick", "pool_max_spread", "pool_sum", "pool_sum_spread"]
 
-_BLOCK = 1 << 18  # elements that are worked on at a time: they stay in the cache
+_BLOCK = 1 << 19  # elements that are worked on at a time: they stay in the cache
 
 
 class _Last:
@@ -54,6 +54,8 @@ class _Block:
         )
         phases = dict.fromkeys(phase for phase, _ in self.last.taps)
         self.phases = {phase: self.last.places(phase, inner[-1]) for phase in phases}
+        reached = (len(range(*here.indices(inner[-1]))) for _, here in self.phases.values())
+        self.covers = sum(reached) == inner[-1]  # whether each element is in a phase
         self.as_is = self.last.stride == 1 and self.padded == inner and not self.last.first
 
     def taken(self, x: np.ndarray, outside: Any) -> list[np.ndarray]:
@@ -256,8 +258,65 @@ def _slabs(x: np.ndarray, windows: Windows) -> list[Any] | None:
     ]
 
 
-def pool_max(x: np.ndarray, windows: Windows) -> np.ndarray:
-    """The maximum of each window."""
+class _Climb:
+    """Which elements of the windows are the maxima, block by block: that needs few bits.
+
+    Attributes:
+        blocks: For each block and each dimension, the last one first, masks as of `_climbed`.
+    """
+
+    def __init__(self, x: np.ndarray, windows: Windows) -> None:
+        self.windows, self.keys = windows, _slabs(x, windows)
+        self.blocks: list[list[list[np.ndarray]]] = []
+
+    def maxima(self, x: np.ndarray) -> np.ndarray:
+        """The maximum of each window."""
+        if self.keys is not None:
+            parts = [x[key] for key in self.keys]
+            own = parts[0].copy(order="K")
+            _, masks = _climbed(parts, own)
+            self.blocks = [[masks]]
+            return own
+        flat = _flat(x, len(self.windows))
+        block = _Block(flat.shape[1:], self.windows)
+        y = np.empty((len(flat), *(w.stops for w in self.windows)), x.dtype)
+        for rows in _steps(len(flat), flat.shape[1:]):
+            part, out = block.wide(rows.stop - rows.start, x.dtype)
+            best, masks = _climbed(block.taken(flat[rows], _outside(x.dtype)), out)
+            if not masks:
+                out[...] = best
+            steps = [masks]
+            for axis, w in block.others:
+                part, masks = _climbed(block.along(part, axis, w))
+                steps.append(masks)
+            self.blocks.append(steps)
+            y[rows] = part[..., : y.shape[-1]]
+        return y.reshape((*x.shape[: x.ndim - len(self.windows)], *y.shape[1:]))
+
+    def spread(self, g: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Zeros in the shape of ``x``, with ``g`` added where the maxima were."""
+        if self.keys is not None:
+            ordered = np.empty_like(x[self.keys[0]], dtype=g.dtype)
+            ordered[...] = g
+            gx = np.zeros_like(x, dtype=g.dtype)
+            for key, part in zip(
+                reversed(self.keys), _won(ordered, self.blocks[0][0]), strict=True
+            ):
+                gx[key] = part
+            return gx
+        g, inner = _flat(g, len(self.windows)), x.shape[x.ndim - len(self.windows) :]
+        block = _Block(inner, self.windows)
+        gx = (np.empty if block.covers else np.zeros)((len(g), *inner), g.dtype)
+        for rows, steps in zip(_steps(len(g), inner), self.blocks, strict=True):
+            _carried(block, g[rows], gx[rows], lambda g, i, steps=steps: _won(g, steps[i]))
+        return gx.reshape(x.shape)
+
+
+def pool_max(x: np.ndarray, windows: Windows, kept: dict[str, Any] | None = None) -> np.ndarray:
+    """The maximum of each window; where it is stays in ``kept``."""
+    if kept is not None and _ranked(x, windows) is x:
+        climb = kept["climb"] = _Climb(x, windows)
+        return climb.maxima(x)
     keys = _slabs(x, windows)
     if keys is not None:
         y = x[keys[0]].copy(order="K")
@@ -272,32 +331,16 @@ def pool_sum(x: np.ndarray, windows: Windows) -> np.ndarray:
     return _reduced(x, windows, np.add, 0)
 
 
-def pool_max_spread(g: np.ndarray, x: np.ndarray, windows: Windows) -> np.ndarray:
+def pool_max_spread(
+    g: np.ndarray, x: np.ndarray, windows: Windows, kept: dict[str, Any] | None = None
+) -> np.ndarray:
     """Zeros in the shape of ``x``, with ``g`` added where the maxima of ``x`` are."""
-    x = _ranked(x, windows)
-    keys = _slabs(x, windows)
-    if keys is not None:
-        _, masks = _climbed([x[key] for key in keys], x[keys[0]].copy(order="K"))
-        ordered = np.empty_like(x[keys[0]], dtype=g.dtype)
-        ordered[...] = g
-        gx = np.zeros_like(x, dtype=g.dtype)
-        for key, part in zip(reversed(keys), _won(ordered, masks), strict=True):
-            gx[key] = part
-        return gx
-    flat, g = _flat(x, len(windows)), _flat(g, len(windows))
-    block = _Block(flat.shape[1:], windows)
-    gx = np.zeros(flat.shape, g.dtype)
-    for rows in _steps(len(flat), flat.shape[1:]):
-        part, out = block.wide(rows.stop - rows.start, x.dtype)
-        best, masks = _climbed(block.taken(flat[rows], _outside(x.dtype)), out)
-        if not masks:
-            out[...] = best
-        steps = [masks]
-        for axis, w in block.others:
-            part, masks = _climbed(block.along(part, axis, w))
-            steps.append(masks)
-        _carried(block, g[rows], gx[rows], lambda g, i, steps=steps: _won(g, steps[i]))
-    return gx.reshape(x.shape)
+    climb = kept.get("climb") if kept else None
+    if climb is None:
+        x = _ranked(x, windows)
+        climb = _Climb(x, windows)
+        climb.maxima(x)
+    return climb.spread(g, x)
 
 
 def pool_sum_spread(g: np.ndarray, windows: Windows, shape: tuple[int, ...]) -> np.ndarray:
@@ -306,7 +349,7 @@ def pool_sum_spread(g: np.ndarray, windows: Windows, shape: tuple[int, ...]) -> 
     inner = shape[len(shape) - len(windows) :]
     block = _Block(inner, windows)
     sizes = [windows[-1].size, *(w.size for _, w in block.others)]
-    gx = np.zeros((len(g), *inner), g.dtype)
+    gx = (np.empty if block.covers else np.zeros)((len(g), *inner), g.dtype)
     for rows in _steps(len(g), inner):
         _carried(block, g[rows], gx[rows], lambda g, i: iter([g] * sizes[i]))
     return gx.reshape(shape)

@@ -124,8 +124,13 @@ def _axes(x: Array, windows: Windows) -> list[tuple[int, Window]]:
 class Pooling:
     """Kernels of sliding windows, in the standard alone."""
 
-    def pool_max(self: Any, x: Array, windows: Windows) -> Array:
-        """The maximum of each window over the last dimensions of ``x``."""
+    def pool_max(
+        self: Any, x: Array, windows: Windows, kept: dict[str, Any] | None = None
+    ) -> Array:
+        """The maximum of each window over the last dimensions of ``x``.
+
+        In the dict ``kept`` a backend may leave something for `pool_max_spread`.
+        """
         for axis, w in _axes(x, windows):
             best, *rest = _slices(self, x, axis, w, _lowest(self, x.dtype))
             for part in rest:
@@ -133,7 +138,9 @@ class Pooling:
             x = best
         return x
 
-    def pool_max_spread(self: Any, g: Array, x: Array, windows: Windows) -> Array:
+    def pool_max_spread(
+        self: Any, g: Array, x: Array, windows: Windows, kept: dict[str, Any] | None = None
+    ) -> Array:
         """Zeros in the shape of ``x``, with ``g`` added where the maxima of ``x`` are."""
         steps, x = [], _ranked(self, x, windows)
         for axis, w in _axes(x, windows):

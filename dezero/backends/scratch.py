@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-__all__ = ["blocks", "scratch"]
+__all__ = ["blocks", "scratch", "unbuffered"]
 
 _MOST = 1 << 22  # bytes; larger scratch memory is given back
+_SHORT = 128  # numbers
 
 
 class _Scratch(threading.local):
@@ -53,3 +55,23 @@ def blocks(sizes: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:
         step = max(1, most // max(inner, 1))
         for i in range(0, sizes[0], step):
             yield (slice(i, min(i + step, sizes[0])), *(slice(0, n) for n in sizes[1:]))
+
+
+def unbuffered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, while whose call NumPy reads short broadcast operands where they are.
+
+    A ufunc copies the operand that is repeated along rows, or for each row, to a buffer (of 8,192
+    numbers) unless a row is longer than that: the copy costs more than the arithmetic. With short
+    buffers it does not, where rows have 256 numbers or more; where they have fewer, each row costs
+    what the copy did.
+    """
+
+    @functools.wraps(function)
+    def called(*args: Any) -> Any:
+        size = np.setbufsize(_SHORT)  # that of this thread
+        try:
+            return function(*args)
+        finally:
+            np.setbufsize(size)
+
+    return called

@@ -48,7 +48,7 @@ ops["normalize_gradients"] = _normalize_gradients
 
 def _normalized(x, gamma, beta, shape, axes, few, eps, centered=True, kept=None):
     """``x`` normalized in ``shape``, where gamma and beta have the shape ``few``."""
-    arrays = [reshape(x, shape)]
+    arrays = [x if x.shape == shape else reshape(x, shape)]
     if gamma is not None:
         arrays.append(reshape(gamma, few))
     if beta is not None and gamma is not None:
@@ -56,7 +56,7 @@ def _normalized(x, gamma, beta, shape, axes, few, eps, centered=True, kept=None)
     y = normalize(arrays, axes, eps, centered, {} if kept is None else kept)
     if beta is not None and gamma is None:
         y = add(y, reshape(beta, few))
-    return reshape(y, x.shape)
+    return y if x.shape == shape else reshape(y, x.shape)
 
 
 def _operands(name, x, gamma, beta, shape, least):

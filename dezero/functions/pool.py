@@ -8,13 +8,14 @@ import math
 
 from ..backends import backend_of
 from ..backends.pooling import Window
+from ..config import recording
 from ..core import Variable, _raw
 from ..primitive import ops, primitive
-from .convolution import _pads, _sizes
+from .convolution import _pads, _sizes, _wanted
 from .elementwise import _narrowed, _widened
-from .indexing import take, take_along_axis
-from .manipulation import moveaxis, pad, reshape
-from .statistical import argmax, mean, sum
+from .indexing import get_item, take_along_axis
+from .manipulation import concat, pad, reshape
+from .statistical import argmax, mean
 
 __all__ = [
     "adaptive_average_pool",
@@ -32,16 +33,19 @@ __all__ = [
 # --- the kernels --------------------------------------------------------------------------------
 
 
-@primitive(lambda xp, g, x, windows: xp.pool_max_spread(g, x, windows))
-def pool_max(xp, x, windows):
-    """The maximum of each window."""
-    return xp.pool_max(x, windows)
+@primitive(lambda xp, g, x, windows, kept: xp.pool_max_spread(g, x, windows, kept))
+def pool_max(xp, x, windows, kept=None):
+    """The maximum of each window.
+
+    In the dict ``kept`` the backend may leave where the maxima are.
+    """
+    return xp.pool_max(x, windows, kept)
 
 
 @primitive(lambda xp, g, x, windows: xp.pool_max_pick(g, x, windows), None)
-def pool_max_spread(xp, v, x, windows):
+def pool_max_spread(xp, v, x, windows, kept=None):
     """Zeros in the shape of ``x``, with ``v`` added where the maxima of ``x`` are."""
-    return xp.pool_max_spread(v, x, windows)
+    return xp.pool_max_spread(v, x, windows, kept)
 
 
 @primitive(lambda xp, g, x, windows: xp.pool_max_spread(g, x, windows), None)
@@ -138,7 +142,12 @@ def max_pool(x, kernel_size, stride=None, pad=0, *, dilation=1, ceil_mode=False)
          [13. 15.]]
     """
     windows, _ = _geometry("max_pool", x, kernel_size, stride, pad, dilation, ceil_mode)
-    return pool_max(x, windows)
+    return _maxima(x, windows)
+
+
+def _maxima(x, windows):
+    """`pool_max`, after which the backward pass knows where the maxima are."""
+    return pool_max(x, windows, {} if _wanted(x) and recording() else None)
 
 
 def average_pool(x, kernel_size, stride=None, pad=0, *, ceil_mode=False, count_include_pad=True):
@@ -163,13 +172,16 @@ def average_pool(x, kernel_size, stride=None, pad=0, *, ceil_mode=False, count_i
         low, high = (-before, n + after) if count_include_pad else (0, n)
         starts = [i * w.stride - before for i in range(w.stops)]
         counts.append([min(a + w.size, high) - max(a, low) for a in starts])
-    y = pool_sum(x, windows)
+    return _narrowed(_shared(pool_sum(x, windows), counts), dtype)
+
+
+def _shared(y, counts):
+    """``y`` over the product of the counts of each spatial dimension."""
     if all(min(c) == max(c) for c in counts):
-        y = y * (1.0 / math.prod(c[0] for c in counts))
-    else:
-        for i, row in enumerate(counts):
-            y = y * _constant(y, [1.0 / n for n in row], (-1, *((1,) * (len(counts) - 1 - i))))
-    return _narrowed(y, dtype)
+        return y * (1.0 / math.prod(c[0] for c in counts))
+    for i, row in enumerate(counts):
+        y = y * _constant(y, [1.0 / n for n in row], (-1, *((1,) * (len(counts) - 1 - i))))
+    return y
 
 
 def _floating(name, x):
@@ -180,11 +192,11 @@ def _floating(name, x):
     return _widened(x)
 
 
-def _constant(x, values, shape, dtype=None):
+def _constant(x, values, shape):
     """Numbers as an array beside ``x``."""
     x = _raw(x)
     xp = backend_of(x)
-    return xp.reshape(xp.asarray(values, dtype=dtype or x.dtype, device=xp.device(x)), shape)
+    return xp.reshape(xp.asarray(values, dtype=x.dtype, device=xp.device(x)), shape)
 
 
 def _with_zeros(x, kernel_size, stride, border, name):
@@ -206,7 +218,7 @@ def pooling(x, kernel_size, stride=1, pad=0):
     """
     x, _ = _with_zeros(x, kernel_size, stride, pad, "pooling")
     windows, _ = _geometry("pooling", x, kernel_size, stride, 0, half=False)
-    return pool_max(x, windows)
+    return _maxima(x, windows)
 
 
 pooling_simple = pooling
@@ -286,12 +298,35 @@ def _bins(name, x, output_size):
     ]
 
 
-def _even(bins):
-    """The window that goes over the bins, if they are equal and side by side; else None."""
-    size = bins[0][1]
-    if all(a == i * size and b == a + size for i, (a, b) in enumerate(bins)):
-        return Window(size, size, 1, 0, len(bins))
-    return None
+def _runs(bins):
+    """Windows that go over neighbouring bins of one length, and where they begin and end."""
+    runs, i = [], 0
+    while i < len(bins):
+        first, start, size = i, bins[i][0], bins[i][1] - bins[i][0]
+        stride = max(1, bins[min(i + 1, len(bins) - 1)][0] - start)
+        while i < len(bins) and bins[i] == (at := start + (i - first) * stride, at + size):
+            i += 1
+        window = Window(size, stride if i - first > 1 else size, 1, 0, i - first)
+        runs.append((start, bins[i - 1][1], window))
+    return runs
+
+
+def _over_bins(pool, x, bins):
+    """``pool`` of ``x`` and windows that together go over the bins, one dimension at a time."""
+    runs = [_runs(rows) for rows in bins]
+    if all(len(r) == 1 for r in runs):
+        return pool(x, tuple(window for ((_, _, window),) in runs))
+    for axis in reversed(range(2, x.ndim)):
+        if len(bins[axis - 2]) == x.shape[axis]:
+            continue
+        windows, parts = [Window(1, 1, 1, 0, n) for n in x.shape[2:]], []
+        for start, stop, window in runs[axis - 2]:
+            windows[axis - 2] = window
+            key = (*((slice(None),) * axis), slice(start, stop))
+            part = x if stop - start == x.shape[axis] else get_item(x, key)
+            parts.append(pool(part, tuple(windows)))
+        x = concat(parts, axis=axis) if len(parts) > 1 else parts[0]
+    return x
 
 
 def adaptive_average_pool(x, output_size):
@@ -302,35 +337,10 @@ def adaptive_average_pool(x, output_size):
     """
     bins = _bins("adaptive_average_pool", x, output_size)
     x, dtype = _floating("adaptive_average_pool", x)
-    windows = [_even(b) for b in bins]
-    if all(windows):
-        x = pool_sum(x, tuple(windows)) * (1.0 / math.prod(w.size for w in windows))
-        return _narrowed(x, dtype)
-    for axis, (rows, n) in enumerate(zip(bins, x.shape[2:], strict=True), 2):
-        if len(rows) == n == rows[-1][1] and all(b - a == 1 for a, b in rows):
-            continue
-        parts, shares = _taken(x, axis, rows)
-        x = moveaxis(sum(parts * _constant(x, shares, parts.shape[-2:]), axis=-1), -1, axis)
-    return _narrowed(x, dtype)
-
-
-def _taken(x, axis, rows):
-    """The elements of each bin along the last of two new axes, and their weights in its mean.
-
-    A bin that is shorter than others begins with its first element several times.
-    """
-    longest = max(b - a for a, b in rows)
-    places = [max(a, b - longest + j) for a, b in rows for j in range(longest)]
-    again = [longest - (b - a) + 1 for a, b in rows]
-    shares = [
-        1.0 / ((b - a) * (again[i] if j < again[i] else 1))
-        for i, (a, b) in enumerate(rows)
-        for j in range(longest)
-    ]
-    x = moveaxis(x, axis, -1)
-    xp = backend_of(_raw(x))
-    parts = take(x, _constant(x, places, (-1,), xp.int64), axis=x.ndim - 1)
-    return reshape(parts, (*x.shape[:-1], len(rows), longest)), shares
+    if all(len(rows) == 1 for rows in bins):
+        return _narrowed(global_average_pool(x), dtype)
+    y, sizes = _over_bins(pool_sum, x, bins), [[b - a for a, b in rows] for rows in bins]
+    return _narrowed(_shared(y, sizes), dtype)
 
 
 def adaptive_max_pool(x, output_size):
@@ -338,14 +348,7 @@ def adaptive_max_pool(x, output_size):
 
     They are those of `adaptive_average_pool`.
     """
-    bins = _bins("adaptive_max_pool", x, output_size)
-    windows = [_even(b) for b in bins]
-    if all(windows):
-        return pool_max(x, tuple(windows))
-    for axis, rows in reversed(list(enumerate(bins, 2))):
-        parts, _ = _taken(x, axis, rows)  # the first of equal elements wins
-        x = moveaxis(reshape(_first_maximum(parts), parts.shape[:-1]), -1, axis)
-    return x
+    return _over_bins(_maxima, x, _bins("adaptive_max_pool", x, output_size))
 
 
 for _function in (

@@ -10,6 +10,8 @@ import pytest
 import dezero
 import dezero.functions as F
 from dezero import Variable
+from dezero.backends import numpy_normalization
+from dezero.backends.scratch import unbuffered
 
 
 def drawn(*shape: int, seed: int = 0) -> np.ndarray:
@@ -216,6 +218,82 @@ def test_single_precision_far_from_zero(shape):
     F.batch_norm(x, None, None, mean, var, decay=0.0)
     np.testing.assert_allclose(mean, wide.mean(axis=axes), rtol=1e-6)
     np.testing.assert_allclose(var, wide.var(axis=axes, ddof=1), rtol=1e-4)
+
+
+def gradients(call: Any, *arrays: np.ndarray) -> list[np.ndarray]:
+    """The value and all gradients, for an incoming gradient of normal numbers."""
+    vs = [Variable(a) for a in arrays]
+    y = call(*vs)
+    y.grad = Variable(drawn(*y.shape, seed=9).astype(arrays[0].dtype))
+    y.backward()
+    return [y.data, *(v.grad.data for v in vs)]
+
+
+KINDS: dict[str, Any] = {
+    "batch": lambda x, a, b: F.batch_norm(x, a, b, None, None),
+    "fixed": lambda x, a, b: F.batch_norm(x, a, b, a.data, b.data**2, training=False),
+    "layer": lambda x, a, b: F.layer_norm(x, a, b, axis=1),
+    "rms": lambda x, a, b: F.rms_norm(x, a, axis=1) + b.reshape(-1, *((1,) * (x.ndim - 2))),
+    "group": lambda x, a, b: F.group_norm(x, 2, a, b),
+    "instance": F.instance_norm,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(9, 6, 5, 4), (7, 4, 70), (3, 40, 300)])
+@pytest.mark.parametrize("mean", [0.5, 300.0])
+def test_blocks_and_long_rows_change_rounding_only(monkeypatch, kind, shape, mean):
+    """Blocks of all sizes, and rows with a loop of their own or without, against float64."""
+    wide = [drawn(*shape) + mean, *(drawn(shape[1], seed=i) for i in (3, 4))]
+    want = gradients(KINDS[kind], *wide)
+    narrow = [a.astype(np.float32) for a in wide]
+    bound = 2e-6 * (1.0 if mean < 1 else 300.0)
+    for block, large, row in ((1 << 18, 1 << 21, 256), (64, 300, 256), (1000, 1, 16), (1, 50, 1)):
+        monkeypatch.setattr(numpy_normalization, "_BLOCK", block)
+        monkeypatch.setattr(numpy_normalization, "_LARGE", large)
+        monkeypatch.setattr(numpy_normalization, "_WIDE", row)
+        for a, b in zip(gradients(KINDS[kind], *wide), want, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9 * np.abs(b).max())
+        for a, b in zip(gradients(KINDS[kind], *narrow), want, strict=True):
+            assert a.dtype == np.float32
+            assert np.abs(a - b).max() <= bound * np.abs(b).max()
+
+
+@pytest.mark.parametrize("kind", ["batch", "layer"])
+def test_sums_over_many_rows_in_single_precision(kind):
+    """Numbers of one sign, whose rounding errors would add up."""
+    x, gamma, beta = drawn(50_000, 6), np.ones(6), np.zeros(6)
+    grads = []
+    for dtype in (np.float32, np.float64):
+        vs = [Variable(a.astype(dtype)) for a in (x, gamma, beta)]
+        F.sum(KINDS[kind](*vs) * np.abs(x).astype(dtype)).backward()
+        grads.append([v.grad.data for v in vs[1:]])
+    for a, b in zip(*grads, strict=True):
+        assert np.abs(a - b).max() <= 1.2e-6 * np.abs(b).max()
+
+
+def test_buffers_are_as_long_afterwards_as_before():
+    size = np.getbufsize()
+    assert unbuffered(np.getbufsize)() < 256
+    assert np.getbufsize() == size
+    with pytest.raises(ZeroDivisionError):
+        unbuffered(lambda: 1 // 0)()
+    F.layer_norm(drawn(4, 300))
+    assert np.getbufsize() == size
+
+
+@pytest.mark.parametrize("order", [(0, 2, 3, 1), (1, 2, 3, 0)])
+@pytest.mark.parametrize("kind", ["batch", "fixed"])
+def test_memory_in_the_order_of_channels_or_images_stays_so(order, kind):
+    plain, back = drawn(6, 5, 7, 4) + 1, tuple(order.index(i) for i in range(4))
+    x = np.ascontiguousarray(plain.transpose(order)).transpose(back)
+    assert x.strides != plain.strides
+    affine = drawn(5, seed=3), drawn(5, seed=4)
+    got, want = (gradients(KINDS[kind], a, *affine) for a in (x, plain))
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+    for a in got[:2]:
+        assert a.transpose(order).flags.c_contiguous
 
 
 def test_half_precision_is_computed_in_single():

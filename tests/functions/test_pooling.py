@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import dezero
 import dezero.functions as F
 from dezero import Variable
+from dezero.backends import backend_of, numpy_pooling
+from dezero.backends.pooling import Pooling, Window
 
 NAMES = {1: "1d", 2: "2d", 3: "3d"}
 
@@ -126,6 +129,21 @@ def test_adaptive_pools_are_pytorchs(torch, kind):
         )
 
 
+@pytest.mark.parametrize(("n", "m"), [(13, 6), (14, 6), (32, 7), (17, 5), (3, 7), (6, 6), (9, 1)])
+def test_bins_of_all_lengths_are_gone_over(lane, n, m):
+    x = drawn((2, 3, n, 4), n + m)
+    bins = [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+    halves = [x[..., :2].mean(axis=-1), x[..., 2:].mean(axis=-1)]
+    want = np.stack([[h[:, :, a:b].mean(axis=-1) for a, b in bins] for h in halves])
+    v = lane.variable(x)
+    got = lane.numpy(F.adaptive_average_pool(v, (m, 2)))
+    np.testing.assert_allclose(got, want.transpose(2, 3, 1, 0), atol=1e-12)
+    got = lane.numpy(F.adaptive_max_pool(v, (m, 4)))
+    np.testing.assert_array_equal(
+        got, np.stack([x[:, :, a:b].max(axis=2) for a, b in bins], axis=2)
+    )
+
+
 def test_adaptive_pools_keep_a_size_that_is_none():
     x = drawn((1, 2, 4, 5), 0)
     assert F.adaptive_average_pool(x, (2, None)).shape == (1, 2, 2, 5)
@@ -226,6 +244,50 @@ def test_blocks_are_put_together():
     F.sum(y).backward()
     assert v.grad.data.sum() == y.size
     np.testing.assert_allclose(F.average_pool(x, 3, 2).data, windows.mean(axis=(-1, -2)), atol=1e-6)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1), (1, 2, 3, 0)])
+@pytest.mark.parametrize("special", [None, np.nan, -np.inf])
+def test_the_forward_pass_knows_where_the_maxima_are(monkeypatch, order, special):
+    """With what it keeps the gradient is the one that the array alone gives, block by block."""
+    xp, back = backend_of(np.empty(0)), tuple(order.index(i) for i in range(4))
+    plain = drawn((5, 3, 11, 8), 0, ties=True).astype(np.float32)
+    if special is not None:
+        plain[np.random.default_rng(1).random(plain.shape) < 0.2] = special
+    x = np.ascontiguousarray(plain.transpose(order)).transpose(back)
+    for size, stride, before in ((2, 2, 0), (3, 3, 0), (3, 2, 1), (3, 1, 1), (1, 2, 0), (2, 3, 0)):
+        windows = tuple(
+            Window(size, stride, 1, before, (n + 2 * before - size) // stride + 1)
+            for n in x.shape[2:]
+        )
+        g = drawn((5, 3, *(w.stops for w in windows)), 2).astype(np.float32)
+        alone, y = xp.pool_max_spread(g, x, windows), xp.pool_max(x, windows)
+        for block in (1 << 19, 100):
+            monkeypatch.setattr(numpy_pooling, "_BLOCK", block)
+            kept: dict[str, Any] = {}
+            np.testing.assert_array_equal(xp.pool_max(x, windows, kept), y)
+            assert bool(kept) == (special is None or before == 0)
+            np.testing.assert_array_equal(xp.pool_max_spread(g, x, windows, kept), alone)
+            base = Pooling.pool_max_spread(xp, g, x, windows)
+            np.testing.assert_allclose(alone, base, atol=1e-6)
+
+
+def test_places_are_kept_for_a_backward_pass_only(monkeypatch):
+    seen = []
+    kernel = numpy_pooling.pool_max
+
+    def pool_max(x, windows, kept=None):
+        seen.append(kept)
+        return kernel(x, windows, kept)
+
+    monkeypatch.setattr(type(backend_of(np.empty(0))), "pool_max", staticmethod(pool_max))
+    x = Variable(drawn((1, 2, 4, 4), 0))
+    F.max_pool(x.data, 2)
+    with dezero.no_grad():
+        F.max_pool(x, 2)
+    assert seen == [None, None]
+    F.max_pool(x, 2)
+    assert seen[2]
 
 
 # --- the book's ---------------------------------------------------------------------------------
