@@ -76,6 +76,7 @@ class DaskBackend(HostBackend):
 
     mutable = False
     arrays_only = False
+    attention_long = math.inf  # its scores are in chunks anyway
 
     def __init__(self) -> None:
         import array_api_compat.dask.array as compat

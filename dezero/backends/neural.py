@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 __all__ = ["ROOT", "TINY", "Neural"]
@@ -14,8 +15,30 @@ TINY = 1e-30
 """Below this size the derivative of GELU is one half, and its quotient by ``x`` not exact."""
 
 
+def _spans(n: int, most: int) -> Iterator[slice]:
+    """``n`` places in equal parts of at most ``most``."""
+    step = -(-n // -(-n // most))
+    for i in range(0, n, step):
+        yield slice(i, min(i + step, n))
+
+
+def _cut(x: Array, rows: slice, columns: slice) -> Array:
+    """A block of what is broadcast against all scores."""
+    cuts = (rows, columns)[-x.ndim :] if x.ndim else ()
+    lengths = x.shape[-len(cuts) :] if cuts else ()
+    whole = slice(None)
+    return x[(..., *(whole if n == 1 else c for c, n in zip(cuts, lengths, strict=True)))]
+
+
 class Neural:
     """What a backend computes in one piece for ``dezero.functions``."""
+
+    attention_block: tuple[int, int] = (1 << 22, 1024)
+    """About how many scores of `attend` there are at a time, and of how many keys."""
+    attention_long: float = 1 << 20
+    """Scores of a head from which on `attend` is taken."""
+    recurrent_cells: tuple[str, ...] = ()
+    """For which ``recurrent`` and ``recurrent_gradients`` are there: layers in one piece."""
 
     def half(self: Any, x: Array) -> bool:
         """Whether ``x`` holds real numbers of less than single precision."""
@@ -127,3 +150,121 @@ class Neural:
         p = self.exp(x - total[:, None]) * (g + g_total)[:, None]
         places = self.arange(x.shape[1], device=self.device(t))
         return self.where(t[:, None] == places, p - g[:, None], p)
+
+    def attend(
+        self: Any, q: Array, k: Array, v: Array, mask: Any, bias: Any, causal: bool
+    ) -> tuple[Array, Array]:
+        """``softmax(q k' + bias) v``, and the logsumexp of each row of scores.
+
+        The scores exist one block at a time. A row whose keys are all masked is 0, with the
+        logsumexp infinity. Milakov and Gimelshein, Online normalizer calculation for softmax, 2018.
+        """
+        queries, keys = self._attention_spans(q, k)
+        k = self.matrix_transpose(k)
+        ys, logs = [], []
+        for rows in queries:
+            part = q[..., rows, :]
+            top = total = y = None
+            for columns in keys:
+                if causal and columns.start >= rows.stop:
+                    break
+                s = self._scores(part, k[..., columns], mask, bias, causal, rows, columns)
+                high = self.max(s, axis=-1, keepdims=True)
+                if top is not None:
+                    high = self.maximum(high, top)
+                near = self.where(high == -math.inf, self.zeros_like(high), high)
+                s = self.powers(s, near)
+                one, here = self.sum(s, axis=-1, keepdims=True), s @ v[..., columns, :]
+                if top is None:
+                    total, y = one, here
+                else:
+                    shrink = self.exp(top - near)
+                    total = total * shrink + one
+                    y *= shrink
+                    y += here
+                top = high
+            none = total == 0.0
+            y /= self.where(none, self.ones_like(total), total)
+            ys.append(y)
+            log = top + self.log(self.where(none, self.ones_like(total), total))
+            logs.append(self.where(none, self.full_like(log, math.inf), log))
+        return self.concat(ys, axis=-2), self.concat(logs, axis=-2)
+
+    def _attention_spans(self, q: Array, k: Array) -> tuple[list[slice], list[slice]]:
+        """Places of queries and of keys that meet at a time."""
+        most, keys = self.attention_block
+        rows = most // (min(keys, k.shape[-2]) * max(1, math.prod(q.shape[:-2])))
+        return list(_spans(q.shape[-2], max(64, rows))), list(_spans(k.shape[-2], keys))
+
+    def _scores(
+        self: Any, q: Array, k: Array, mask: Any, bias: Any, causal: bool, rows: Any, columns: Any
+    ) -> Array:
+        """A block of scores; ``k`` is transposed."""
+        s = q @ k
+        if bias is not None:
+            s = s + _cut(bias, rows, columns)
+        seen = None if mask is None else _cut(mask, rows, columns)
+        if causal and columns.stop > rows.start + 1:
+            device = self.device(q)
+            i = self.arange(rows.start, rows.stop, device=device)
+            past = i[:, None] >= self.arange(columns.start, columns.stop, device=device)
+            seen = past if seen is None else seen & past
+        return s if seen is None else self.hidden(s, seen)
+
+    def powers(self: Any, s: Array, less: Array) -> Array:
+        """``exp(s - less)`` of an array ``s`` that is nobody else's."""
+        return self.exp(s - less)
+
+    def hidden(self: Any, s: Array, seen: Array) -> Array:
+        """``s``, which is nobody else's, and minus infinity where ``seen`` does not hold."""
+        return self.where(seen, s, self.full_like(s, -math.inf))
+
+    def attend_gradients(
+        self: Any,
+        g: Array,
+        q: Array,
+        k: Array,
+        v: Array,
+        mask: Any,
+        bias: Any,
+        causal: bool,
+        y: Array,
+        log: Array,
+    ) -> tuple[Array, Array, Array]:
+        """The gradients of `attend` to ``q``, ``k`` and ``v``, block by block as well.
+
+        They have the leading dimensions of ``g``, also where those of an operand were broadcast.
+        """
+        inner = self.sum(g * y, axis=-1, keepdims=True)
+        k_turned, v_turned = self.matrix_transpose(k), self.matrix_transpose(v)
+        queries, spans = self._attention_spans(g, k)
+        dqs: list[Any] = []
+        dks: list[Any] = [None] * len(spans)
+        dvs: list[Any] = [None] * len(spans)
+        for rows in queries:
+            q_, g_, dq = q[..., rows, :], g[..., rows, :], None
+            for j, columns in enumerate(spans):
+                if causal and columns.start >= rows.stop:
+                    break
+                p = self._scores(q_, k_turned[..., columns], mask, bias, causal, rows, columns)
+                p = self.powers(p, log[..., rows, :])
+                ds = g_ @ v_turned[..., columns]
+                ds -= inner[..., rows, :]
+                ds *= p
+                parts = (
+                    ds @ k[..., columns, :],
+                    self.matrix_transpose(ds) @ q_,
+                    self.matrix_transpose(p) @ g_,
+                )
+                dq = parts[0] if dq is None else dq + parts[0]
+                dks[j] = parts[1] if dks[j] is None else dks[j] + parts[1]
+                dvs[j] = parts[2] if dvs[j] is None else dvs[j] + parts[2]
+            dqs.append(dq)
+        lead, depths = g.shape[:-2], (q.shape[-1], v.shape[-1])
+        for i, columns in enumerate(spans):
+            if dks[i] is None:  # nobody sees so far ahead
+                sizes = [(*lead, columns.stop - columns.start, depth) for depth in depths]
+                dks[i], dvs[i] = (
+                    self.zeros(n, dtype=q.dtype, device=self.device(q)) for n in sizes
+                )
+        return tuple(self.concat(parts, axis=-2) for parts in (dqs, dks, dvs))

@@ -12,7 +12,8 @@ from .neural import ROOT, TINY, Neural
 
 __all__ = ["NumPyNeural", "select"]
 
-_BLOCK = 1 << 14  # numbers; a few buffers of them fit into the second-level cache
+_BLOCK = 1 << 16  # numbers: a few buffers of them stay in the cache, and calls cost little beside
+_FEW = 1 << 14  # up to so many are not worth blocks of rows
 _SHORT = 32  # rows up to this length are worked on as columns
 _INTEGERS: dict[Any, Any] = {
     np.dtype(np.float32): np.dtype(np.int32),
@@ -42,11 +43,15 @@ _Q = (
 
 
 def _parts(*arrays: Any) -> Iterator[tuple[Any, ...]]:
-    """Blocks of the same places of all arrays; the first is written to, so it is contiguous."""
-    n = arrays[0].size
+    """Blocks of the same places of all arrays; the first is written to, and it has no gaps."""
+    first = arrays[0]
+    n = first.size
     if n <= _BLOCK:
         yield arrays
         return
+    if not first.flags.c_contiguous:  # the others are most likely in its order, too
+        order = sorted(range(first.ndim), key=lambda i: -first.strides[i])
+        arrays = tuple([a.transpose(order) for a in arrays])
     flat = [np.ascontiguousarray(a).reshape(-1) for a in arrays]
     for i in range(0, n, _BLOCK):
         yield tuple([a[i : i + _BLOCK] for a in flat])
@@ -67,7 +72,7 @@ def select(condition: Any, a: Any, b: Any) -> Any:
         return np.where(condition, a, b)
     if kind is None or a.size < 4096:
         return np.where(condition, a, b)
-    y = np.empty(a.shape, kind)
+    y = np.empty_like(a, kind)
     for y_, c_, a_, b_ in _parts(y, condition, a, b):
         np.negative(c_.view(np.int8), out=y_, dtype=kind)  # all bits set, or none
         b_ = b_.view(kind)
@@ -81,11 +86,9 @@ def _turned(rows: Any) -> tuple[Any, int]:
     return (np.array(rows.T, order="C"), 0) if rows.shape[1] <= _SHORT else (rows, 1)
 
 
-def _tame(x: Any) -> bool:
-    """Whether all exponentials of ``x``, and sums of them, are far from overflow and underflow."""
-    return bool(
-        np.maximum.reduce(x, axis=None) <= 50.0 and np.minimum.reduce(x, axis=None) >= -50.0
-    )
+def _tame(sums: Any) -> bool:
+    """Whether these are sums of exponentials that did not overflow, nor vanish where it matters."""
+    return bool(np.minimum.reduce(sums) >= 1e-3 and np.maximum.reduce(sums) <= 1e20)
 
 
 def _bounded(top: Any) -> Any:
@@ -99,7 +102,7 @@ def _finite(top: Any) -> Any:
 def _rows_fit(g: Any, y: Any, axis: Any) -> bool:
     """Whether a gradient along ``axis`` of ``y`` is worth blocks of rows."""
     alike = y.dtype.kind == "f" and g.dtype == y.dtype and g.shape == y.shape
-    return alike and y.size > _BLOCK and isinstance(axis, int) and axis % y.ndim == y.ndim - 1
+    return alike and y.size > _FEW and isinstance(axis, int) and axis % y.ndim == y.ndim - 1
 
 
 def _softmax_rows(x: Any, y: Any, empty: bool) -> Any:
@@ -131,6 +134,13 @@ def _scale_rows(rows: Any, factors: Any) -> None:
         flat *= np.repeat(factors[part], width)
 
 
+def _matrices(lead: tuple[int, ...], *arrays: Any) -> Iterator[tuple[Any, list[Any]]]:
+    """The matrices of arrays with the leading dimensions ``lead``, which may be broadcast."""
+    wide = [a if a is None else np.broadcast_to(a, (*lead, *a.shape[-2:])) for a in arrays]
+    for i in np.ndindex(lead):
+        yield i, [a if a is None else a[i] for a in wide]
+
+
 def _horner(u: Any, coefficients: tuple[float, ...], out: Any) -> Any:
     np.multiply(u, coefficients[0], out=out)
     out += coefficients[1]
@@ -142,8 +152,10 @@ def _horner(u: Any, coefficients: tuple[float, ...], out: Any) -> Any:
 
 def _distribution(x: Any, p: Any, c: Any, u: Any) -> Any:
     """The normal distribution function of ``x`` in ``p``, less one half, in single precision."""
-    np.maximum(x, -_EDGE, out=c)
-    np.minimum(c, _EDGE, out=c)
+    p.fill(_EDGE)  # the extremes of two arrays are found faster than those of one and a number
+    np.minimum(x, p, out=c)
+    p.fill(-_EDGE)
+    np.maximum(c, p, out=c)
     np.multiply(c, c, out=u)
     _horner(u, _P, p)
     p *= c
@@ -154,11 +166,14 @@ def _distribution(x: Any, p: Any, c: Any, u: Any) -> Any:
 class NumPyNeural(Neural):
     """What NumPy's backend has of its own."""
 
+    attention_block = (1 << 16, 256)
+    recurrent_cells = ("lstm", "gru")
+
     def only(self, x: Any, condition: Any) -> Any:
         kind = _INTEGERS.get(x.dtype)
         if kind is None or x.size < 512 or x.shape != np.shape(condition):
             return np.where(condition, x, x.dtype.type(0))
-        y = np.empty(x.shape, kind)
+        y = np.empty_like(x, kind)
         for y_, x_, c_ in _parts(y, x, condition):  # all bits set, or none
             np.negative(c_.view(np.int8), out=y_, dtype=kind)
             np.bitwise_and(y_, x_.view(kind), out=y_)
@@ -167,7 +182,7 @@ class NumPyNeural(Neural):
     def sigmoid(self, x: Any) -> Any:
         if x.dtype.kind != "f":
             return super().sigmoid(x)
-        y = np.empty(x.shape, x.dtype)
+        y = np.empty_like(x)
         with np.errstate(over="ignore"):
             for y_, x_ in _parts(y, x):
                 np.negative(x_, out=y_)
@@ -179,7 +194,7 @@ class NumPyNeural(Neural):
     def sigmoid_grad(self, g: Any, y: Any) -> Any:
         if y.dtype.kind != "f" or g.dtype != y.dtype or y.size < 512 or g.shape != y.shape:
             return super().sigmoid_grad(g, y)
-        d = np.empty(y.shape, y.dtype)
+        d = np.empty_like(y)
         for d_, g_, y_ in _parts(d, g, y):
             np.subtract(1.0, y_, out=d_)
             d_ *= y_
@@ -189,7 +204,7 @@ class NumPyNeural(Neural):
     def softplus(self, x: Any) -> Any:
         if x.dtype.kind != "f":
             return super().softplus(x)
-        y = np.empty(x.shape, x.dtype)
+        y = np.empty_like(x)
         with np.errstate(invalid="ignore"):
             for y_, x_ in _parts(y, x):
                 e = np.exp(np.negative(np.abs(x_, out=y_), out=y_))
@@ -206,7 +221,7 @@ class NumPyNeural(Neural):
     def erf(self, x: Any) -> Any:
         if x.dtype != np.float32:
             return super().erf(x)  # type: ignore[misc]  # of Backend, beside this class
-        y = np.empty(x.shape, x.dtype)
+        y = np.empty_like(x)
         for y_, x_ in _parts(y, x):
             c, u = np.empty(x_.shape, x.dtype), np.empty(x_.shape, x.dtype)
             _distribution(np.multiply(x_, math.sqrt(2.0), out=c), y_, c, u)
@@ -217,7 +232,7 @@ class NumPyNeural(Neural):
         narrow = x.dtype.itemsize < 4
         if x.dtype.kind != "f" or narrow or (approximate != "tanh" and x.dtype != np.float32):
             return super().gelu(x, approximate)
-        y = np.empty(x.shape, x.dtype)
+        y = np.empty_like(x)
         buffer = np.empty((2, min(x.size, _BLOCK)), x.dtype)
         with np.errstate(over="ignore"):
             for y_, x_ in _parts(y, x):
@@ -239,18 +254,16 @@ class NumPyNeural(Neural):
     def gelu_grad(self, g: Any, x: Any, y: Any, approximate: str) -> Any:
         if x.dtype.kind != "f" or g.dtype != x.dtype or x.dtype.itemsize < 4:
             return super().gelu_grad(g, x, y, approximate)
-        d = np.empty(x.shape, x.dtype)
+        d = np.empty_like(x)
         buffer = np.empty((2, min(x.size, _BLOCK)), x.dtype)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for d_, g_, x_, y_ in _parts(d, g, x, y):
                 p, u = (b[: x_.size].reshape(x_.shape) for b in buffer)
                 np.divide(y_, x_, out=p)
-                small = np.abs(x_, out=u) < TINY
-                if small.any():
-                    np.copyto(p, 0.5, where=small)
-                far = u.size and u.max() > 1e15
                 np.multiply(x_, x_, out=u)
-                if far:
+                if not (u.size and u.min() > TINY):  # also of NaN
+                    np.copyto(p, 0.5, where=np.abs(x_) < TINY)
+                if not (u.size and u.max() < 1e30):
                     np.minimum(u, 1e30, out=u)
                 if approximate == "tanh":
                     u *= 2.0 * ROOT * 3.0 * 0.044715
@@ -270,7 +283,7 @@ class NumPyNeural(Neural):
     def softmax(self, x: Any, axis: int) -> Any:
         if x.dtype.kind != "f" or not isinstance(axis, int):
             return super().softmax(x, axis)
-        if axis % x.ndim == x.ndim - 1 and x.size > _BLOCK:
+        if axis % x.ndim == x.ndim - 1 and x.size > _FEW:
             return _softmax_rows(x, np.empty(x.shape, x.dtype), False)
         y = np.subtract(x, _bounded(np.maximum.reduce(x, axis=axis, keepdims=True)))
         np.exp(y, out=y)
@@ -292,7 +305,7 @@ class NumPyNeural(Neural):
     def log_softmax(self, x: Any, axis: int) -> Any:
         if x.dtype.kind != "f" or not isinstance(axis, int):
             return super().log_softmax(x, axis)
-        if axis % x.ndim != x.ndim - 1 or x.size <= _BLOCK:
+        if axis % x.ndim != x.ndim - 1 or x.size <= _FEW:
             return super().log_softmax(x, axis)
         y, width = np.empty(x.shape, x.dtype), x.shape[-1]
         rows, result = x.reshape(-1, width), y.reshape(-1, width)
@@ -328,31 +341,85 @@ class NumPyNeural(Neural):
             np.copyto(y, -np.inf, where=~mask)
         return _softmax_rows(y, y, True)
 
+    def recurrent(self, *operands: Any) -> Any:
+        from .numpy_recurrent import run
+
+        return run(*operands)
+
+    def recurrent_gradients(self, *operands: Any) -> Any:
+        from .numpy_recurrent import gradients
+
+        return gradients(*operands)
+
+    def powers(self, s: Any, less: Any) -> Any:
+        np.subtract(s, less, out=s)
+        return np.exp(s, out=s)
+
+    def hidden(self, s: Any, seen: Any) -> Any:
+        np.copyto(s, -np.inf, where=~seen)
+        return s
+
+    def attend(self, q: Any, k: Any, v: Any, mask: Any, bias: Any, causal: bool) -> tuple[Any, Any]:
+        lead = np.broadcast_shapes(q.shape[:-2], k.shape[:-2])
+        if not lead:
+            return super().attend(q, k, v, mask, bias, causal)
+        y = np.empty((*lead, q.shape[-2], v.shape[-1]), q.dtype)
+        log = np.empty((*lead, q.shape[-2], 1), q.dtype)
+        for i, (q_, k_, v_, mask_, bias_) in _matrices(lead, q, k, v, mask, bias):
+            y[i], log[i] = super().attend(q_, k_, v_, mask_, bias_, causal)
+        return y, log
+
+    def attend_gradients(
+        self,
+        g: Any,
+        q: Any,
+        k: Any,
+        v: Any,
+        mask: Any,
+        bias: Any,
+        causal: bool,
+        y: Any,
+        log: Any,
+    ) -> tuple[Any, Any, Any]:
+        lead = g.shape[:-2]
+        if not lead:
+            return super().attend_gradients(g, q, k, v, mask, bias, causal, y, log)
+        sums = [np.empty((*lead, *x.shape[-2:]), x.dtype) for x in (q, k, v)]
+        for i, (g_, q_, k_, v_, mask_, bias_, *rest) in _matrices(
+            lead, g, q, k, v, mask, bias, y, log
+        ):
+            parts = super().attend_gradients(g_, q_, k_, v_, mask_, bias_, causal, *rest)
+            for d, part in zip(sums, parts, strict=True):
+                d[i] = part
+        return sums[0], sums[1], sums[2]
+
     def nll(self, x: Any, t: Any, kept: dict[str, Any] | None) -> tuple[Any, Any]:
         n, width = x.shape
         if x.dtype.kind != "f" or x.dtype.itemsize < 4 or not x.size:
             return super().nll(x, t, kept)
         total, ones = np.empty(n, x.dtype), np.ones(width, x.dtype)
+        places = np.arange(0, n * width, width)
+        places += t
         parts = list(_rows(n, width))
         powers: Any = None if kept is None else np.empty(x.shape, x.dtype)
         buffer: Any = np.empty((parts[0].stop, width), x.dtype) if kept is None else None
         shift: Any = None
-        for part in parts:
-            x_, y_ = x[part], total[part]
-            e = buffer[: len(y_)] if kept is None else powers[part]
-            if _tame(x_):
+        with np.errstate(over="ignore"):
+            for part in parts:
+                x_, y_ = x[part], total[part]
+                e = buffer[: len(y_)] if kept is None else powers[part]
                 np.dot(np.exp(x_, out=e), ones, out=y_)
-            else:
-                shift = np.zeros(n, x.dtype) if shift is None else shift
-                shift[part] = _finite(np.maximum.reduce(x_, axis=1))
-                np.subtract(x_, shift[part, None], out=e)
-                np.add.reduce(np.exp(e, out=e), axis=1, out=y_)
+                if not _tame(y_):
+                    shift = np.zeros(n, x.dtype) if shift is None else shift
+                    shift[part] = _finite(np.maximum.reduce(x_, axis=1))
+                    np.subtract(x_, shift[part, None], out=e)
+                    np.add.reduce(np.exp(e, out=e), axis=1, out=y_)
         if kept is not None:
-            kept.update(powers=powers, sums=total)
+            kept.update(powers=powers, sums=total, places=places)
         total = np.log(total)
         if shift is not None:
             total += shift
-        right = x[np.arange(n), t]
+        right = x.reshape(-1).take(places)
         return np.subtract(total, right, out=right), total
 
     def nll_grad(
@@ -363,19 +430,15 @@ class NumPyNeural(Neural):
             return super().nll_grad(g, g_total, x, t, total, kept)
         dtype, both = np.result_type(x, g, g_total), g + g_total
         if kept and dtype == x.dtype:  # nobody else has them: they become the gradient
-            d, sums = kept.pop("powers"), kept.pop("sums")
+            d, sums, places = (kept.pop(name) for name in ("powers", "sums", "places"))
             _scale_rows(d, both / sums)
         else:
             d = np.empty(x.shape, dtype)
             for part in _rows(n, width):
-                x_, d_, factor = x[part], d[part], both[part]
-                if _tame(x_):
-                    np.exp(x_, out=d_)
-                    factor = factor * np.exp(-total[part])
-                else:
-                    np.exp(np.subtract(x_, total[part, None], out=d_), out=d_)
-                _scale_rows(d_, factor)
-        d.reshape(-1)[np.arange(0, n * width, width) + t] -= g
+                np.exp(np.subtract(x[part], total[part, None], out=d[part]), out=d[part])
+                _scale_rows(d[part], both[part])
+            places = np.arange(0, n * width, width) + t
+        np.subtract.at(d.reshape(-1), places, g)
         return d
 
     def add_rows(self, y: Any, places: Any, rows: Any) -> Any:

@@ -3,13 +3,69 @@
 import math
 
 from ..backends import backend_of, mixed
-from ..core import Variable, _raw, as_variable
-from .activation import masked_softmax
+from ..config import recording
+from ..core import Function, Variable, _raw, as_variable
+from ..dispatch import namespace_of
+from ..primitive import _released
+from .activation import masked_softmax, softmax_grad
+from .elementwise import _narrowed, _widened
+from .indexing import _sum_to
 from .linear_algebra import matmul
-from .manipulation import matrix_transpose, reshape
+from .manipulation import broadcast_shapes, matrix_transpose, reshape
 from .random import dropout
 
 __all__ = ["scaled_dot_product_attention"]
+
+
+class _InBlocks(Function):
+    """Attention of which only the result and a number for each query are kept.
+
+    The scores are computed again for the gradients, block by block. To be differentiated further,
+    the gradients are recorded with the matrix of all scores.
+    """
+
+    def __init__(self, mask, bias, causal):
+        self.mask, self.bias, self.causal = mask, bias, causal
+
+    def forward(self, q, k, v):
+        xp = backend_of(q)
+        y, log = xp.attend(q, k, v, self.mask, self.bias, self.causal)
+        self.kept = (y, log) if recording() else None
+        return y
+
+    def backward(self, g):
+        q, k, v = self.inputs
+        xp = backend_of(g._data)
+        if recording():
+            mask = (
+                _past(self.mask, q._data, (q.shape[-2], k.shape[-2])) if self.causal else self.mask
+            )
+            p = _weights(q, k, mask, self.bias)
+            ds = softmax_grad(matmul(g, matrix_transpose(v)), p, -1)
+            gs = [
+                matmul(ds, k),
+                matmul(matrix_transpose(ds), q),
+                matmul(matrix_transpose(p), g),
+            ]
+            xp = namespace_of(xp)
+        else:
+            if self.kept is None:
+                raise _released(self)
+            raws = [x._data for x in self.inputs]
+            gs = xp.attend_gradients(g._data, *raws, self.mask, self.bias, self.causal, *self.kept)
+        return tuple(_sum_to(xp, d, x.shape) for d, x in zip(gs, self.inputs, strict=True))
+
+    def _pull_general(self, g, sweep, keep):
+        super()._pull_general(g, sweep, keep)
+        if not keep:
+            self.kept = None
+
+
+def _weights(q, k, mask, bias):
+    scores = matmul(q, matrix_transpose(k))
+    scores = scores if bias is None else scores + bias
+    # Their memory holds the weights afterwards, where the library can.
+    return masked_softmax(scores, mask, own=True) if scores.shape[-1] else scores
 
 
 def _checked_shapes(q, k, v):
@@ -28,7 +84,23 @@ def _checked_shapes(q, k, v):
     return heads // groups if groups > 1 else 1
 
 
-def _truths(mask, like, causal, lengths):
+def _lead(q, k, repeats):
+    """The leading dimensions of the scores."""
+    if repeats == 1:
+        return broadcast_shapes(q[:-2], k[:-2])
+    return (*broadcast_shapes(q[:-3], k[:-3]), q[-3])
+
+
+def _past(mask, like, lengths):
+    """``mask``, and of keys that lie behind a query nothing."""
+    xp = backend_of(like)
+    device = xp.device(like)
+    rows, columns = (xp.arange(n, device=device) for n in lengths)
+    past = rows[:, None] >= columns
+    return past if mask is None else mask & past
+
+
+def _truths(mask, like):
     """Who may see whom, as an array of truth values, or None; and what is added to the scores."""
     xp = backend_of(like)
     extra = None
@@ -43,12 +115,17 @@ def _truths(mask, like, causal, lengths):
             mask, extra = None, as_variable(mask)
         else:
             mask = raw
-    if causal:
-        device = xp.device(like)
-        rows, columns = (xp.arange(n, device=device) for n in lengths)
-        past = rows[:, None] >= columns
-        mask = past if mask is None else mask & past
     return mask, extra
+
+
+def _is_long(q, k, v, extra):
+    """Whether to compute in blocks: many scores of one dtype, and nobody learns their bias."""
+    xp = backend_of(q._data)
+    if q.shape[-2] * k.shape[-2] < xp.attention_long:
+        return False
+    alike = all(x.dtype == q.dtype for x in (k, v, extra) if x is not None)
+    learned = extra is not None and extra.requires_grad
+    return alike and not learned and xp.isdtype(q.dtype, "real floating")
 
 
 def _spreads(shape, wide):
@@ -78,7 +155,9 @@ def scaled_dot_product_attention(
     """``softmax(q k' / sqrt(d)) v``: for each query the mean of values whose keys are like it.
 
     Vaswani et al., Attention is all you need, 2017. A query that sees nothing gives zeros, with
-    zero gradients. Only the weights are kept for the backward pass.
+    zero gradients. For the backward pass only the weights are kept, and of long sequences not even
+    these: unless they are dropped, returned, or a bias is learned, the scores are computed block by
+    block, and the memory grows with the length, not with its square.
 
     Args:
         q: Queries of shape (..., heads, Tq, d).
@@ -109,25 +188,28 @@ def scaled_dot_product_attention(
     q, k, v = as_variable(q), as_variable(k), as_variable(v)
     repeats = _checked_shapes(q, k, v)
     scale = 1.0 / math.sqrt(max(q.shape[-1], 1)) if scale is None else scale
-    mask, extra = _truths(mask, q._data, causal, (q.shape[-2], k.shape[-2]))
-    if repeats > 1:
-        groups = k.shape[-3]
-        q = reshape(q, (*q.shape[:-3], groups, repeats, *q.shape[-2:]))
-        k, v = (reshape(x, (*x.shape[:-2], 1, *x.shape[-2:])) for x in (k, v))
-    scores = matmul(q if scale == 1.0 else q * scale, matrix_transpose(k))
-    shape = scores.shape if repeats == 1 else _heads_together(scores.shape)
+    mask, extra = _truths(mask, q._data)
+    shape = (*_lead(q.shape, k.shape, repeats), q.shape[-2], k.shape[-2])
     for one in (mask, extra):
         if one is not None and not _spreads(one.shape, shape):
             msg = f"a mask of shape {tuple(one.shape)} for scores of shape {shape}"
             raise ValueError(f"scaled_dot_product_attention: {msg}")
     if repeats > 1:
+        groups = k.shape[-3]
+        q = reshape(q, (*q.shape[:-3], groups, repeats, *q.shape[-2:]))
+        k, v = (reshape(x, (*x.shape[:-2], 1, *x.shape[-2:])) for x in (k, v))
         mask, extra = _by_group(mask, groups, repeats), _by_group(extra, groups, repeats)
-    if extra is not None:
-        scores = scores + extra
-    weights = masked_softmax(scores, mask, own=True) if scores.shape[-1] else scores
-    del scores  # their memory holds the weights now, where the library can
-    y = matmul(dropout(weights, dropout_ratio) if dropout_ratio else weights, v)
+    q = q if scale == 1.0 else q * scale
+    if not (dropout_ratio or return_weights) and _is_long(q, k, v, extra):
+        (q, dtype), (k, _), (v, _) = (_widened(x) for x in (q, k, v))
+        bias = None if extra is None else extra._data
+        y = _narrowed(_InBlocks(mask, bias, causal)(q, k, v), dtype)
+    else:
+        mask = _past(mask, q._data, shape[-2:]) if causal else mask
+        weights = _weights(q, k, mask, extra)
+        y = matmul(dropout(weights, dropout_ratio) if dropout_ratio else weights, v)
     if repeats > 1:
         y = reshape(y, _heads_together(y.shape))
-        weights = reshape(weights, shape) if return_weights else weights
-    return (y, weights) if return_weights else y
+    if not return_weights:
+        return y
+    return y, reshape(weights, shape) if repeats > 1 else weights

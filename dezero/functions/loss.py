@@ -102,7 +102,7 @@ def _labels(name, x, t, ignored=None):
     t, kept = _as_places(xp, t, f"{name}: labels"), None
     if ignored is not None:
         hit = t == ignored
-        if not xp.holds(~xp.any(hit)):
+        if xp.asynchronous or not xp.holds(~xp.any(hit)):
             t, kept = xp.where(hit, xp.zeros_like(t), t), ~hit
     xp.check_labels(t, x.shape[1], f"{name}: labels")
     return t, kept

@@ -32,6 +32,7 @@ def _row(xp, values, size, like):
 class _Tanh:
     """A step of Elman's network; ``scale`` is what the weights are multiplied by beforehand."""
 
+    name = ""  # of the backend's kernel, where there may be one
     parts = 1
     scale = None
 
@@ -62,6 +63,7 @@ class _Relu(_Tanh):
 class _LSTM:
     """All gates in one tanh: ``sigmoid(x)`` is ``tanh(x / 2) / 2 + 1 / 2``."""
 
+    name = "lstm"
     parts = 4
 
     def __init__(self, xp, size, like):
@@ -90,6 +92,7 @@ class _LSTM:
 class _GRU:
     """The second bias is apart: the reset gate scales it with what the state adds."""
 
+    name = "gru"
     parts = 3
 
     def __init__(self, xp, size, like):
@@ -144,7 +147,10 @@ def _chosen(xp, m, new, old):
 
 
 def _backward(xp, cell, mask, order, wanted, x, w_ih, w_hh, b_ih, b_hh, trace, ghs, ds):
-    """The gradients of x, w_ih, w_hh, b_ih, b_hh and of the first states."""
+    """The gradients of x, w_ih, w_hh, b_ih, b_hh and of the first states.
+
+    What a step has kept is let go from the list ``trace`` when the step is done.
+    """
     ghs = xp.unstack(ghs)
     das, dbs = [None] * len(ghs), [None] * len(ghs)
     for i in reversed(order):
@@ -157,9 +163,13 @@ def _backward(xp, cell, mask, order, wanted, x, w_ih, w_hh, b_ih, b_hh, trace, g
             ds = _chosen(xp, mask[i], ds, total)
             da = xp.where(mask[i], da, zero)
             db = da if same else xp.where(mask[i], db, zero)
-        das[i], dbs[i] = da, db
+        das[i], dbs[i], trace[i] = da, db, old[0]
+    del kept, old, total
+    same = all(a is b for a, b in zip(das, dbs, strict=True))
     da = xp.concat(das, axis=0)
-    db = da if all(a is b for a, b in zip(das, dbs, strict=True)) else xp.concat(dbs, axis=0)
+    das.clear()
+    db = da if same else xp.concat(dbs, axis=0)
+    dbs.clear()
     turned = xp.matrix_transpose(da)
     t, n, size = x.shape
     gx = gi = gh = None
@@ -168,13 +178,21 @@ def _backward(xp, cell, mask, order, wanted, x, w_ih, w_hh, b_ih, b_hh, trace, g
     if wanted[1]:
         gi = turned @ xp.reshape(x, (t * n, size))
     if wanted[2]:
-        before = xp.concat([old[0] for old, _ in trace], axis=0)
+        before = xp.concat(trace, axis=0)
         gh = (turned if db is da else xp.matrix_transpose(db)) @ before
     biases = [
         xp.sum(d, axis=0) if needed and b is not None else None
         for d, needed, b in zip((da, db), wanted[3:5], (b_ih, b_hh), strict=True)
     ]
     return (gx, gi, gh, *biases, *ds)
+
+
+def _has_kernel(xp, name, arrays):
+    """Whether the backend computes all steps of such a layer in one piece."""
+    if name not in xp.recurrent_cells:
+        return False
+    dtype = arrays[0].dtype
+    return dtype in (xp.float32, xp.float64) and all(a.dtype == dtype for a in arrays)
 
 
 class _Sequence(Function):
@@ -196,9 +214,15 @@ class _Sequence(Function):
     def forward(self, *arrays):
         x, _, w_hh, *_ = arrays
         xp = backend_of(x)
-        self.cell = self.make(xp, w_hh.shape[1], w_hh)
         steps = range(x.shape[0])
         self.order = steps[::-1] if self.reverse else steps
+        self.whole = self.mask is None and _has_kernel(xp, self.make.name, arrays)
+        if self.whole:
+            hs, states, self.trace = xp.recurrent(
+                self.make.name, *self._split(arrays), self.reverse, recording()
+            )
+            return (hs, *states)
+        self.cell = self.make(xp, w_hh.shape[1], w_hh)
         hs, states, self.trace = _forward(
             xp, self.cell, self.mask, self.order, recording(), *self._split(arrays)
         )
@@ -207,7 +231,8 @@ class _Sequence(Function):
     def backward(self, ghs, *ds):
         values = self.inputs
         xp = backend_of(ghs._data)
-        cell, trace = self.cell, self.trace
+        wanted = self._split(edge is not None for edge in self._ends)
+        trace = self.trace
         if recording():
             xp = namespace_of(xp)
             w_hh = values[2]._data
@@ -218,13 +243,21 @@ class _Sequence(Function):
                 raise _released(self)
             values = [x._data for x in values]
             ghs, ds = ghs._data, tuple(d._data for d in ds)
-        wanted = self._split(edge is not None for edge in self._ends)
         *weights, _ = self._split(values)
-        gs = _backward(xp, cell, self.mask, self.order, wanted, *weights, trace, ghs, ds)
+        if self.whole and not recording():
+            x, w_ih, w_hh, *_ = weights
+            gs = xp.recurrent_gradients(
+                self.make.name, trace, wanted, x, w_ih, w_hh, self.biased, self.reverse, ghs, ds
+            )
+        else:
+            cell = cell if recording() else self.cell
+            trace = list(trace) if self.kept_on and not recording() else trace
+            gs = _backward(xp, cell, self.mask, self.order, wanted, *weights, trace, ghs, ds)
         biases = [g for g, there in zip(gs[3:5], self.biased, strict=True) if there]
         return [*gs[:3], *biases, *gs[5:]]
 
     def _pull_general(self, g, sweep, keep):
+        self.kept_on = keep
         super()._pull_general(g, sweep, keep)
         if not keep:
             self.trace = None

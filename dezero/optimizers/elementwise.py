@@ -1,15 +1,18 @@
 """Optimizers whose rule treats each number by itself: on NumPy over blocks in the cache."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
+from ..backends import numpy_backend
 from ..core import Parameter
 from .optimizer import Optimizer, gradient, is_alone
 
 __all__ = ["Elementwise", "Work", "over", "square"]
 
 _BLOCK = 65_536  # numbers: a block of every array and its temporaries stay in the cache
+_SMALL = 2048  # numbers of an array for which calls cost more than copies; twice with each slot
 
 
 class Work:
@@ -81,6 +84,44 @@ class _NumPyWork(Work):
         return self._made[self._used - 1][: self._size]
 
 
+class _Together:
+    """Small NumPy arrays of several parameters, one after the other in one vector of each kind.
+
+    The arrays of the slots live there; parameters and gradients are copied for each update.
+    """
+
+    def __init__(self, owns: list[Any], arrays: list[Any], slots: tuple[str, ...]) -> None:
+        self.owns = owns
+        size, dtype = sum(p.size for p in arrays), arrays[0].dtype
+        self.p, self.g = np.empty(size, dtype), np.empty(size, dtype)
+        self.slots = {slot: np.empty(size, dtype) for slot in slots}
+        ends = np.cumsum([p.size for p in arrays]).tolist()
+        self.views: list[Any] = []
+        self.kept: list[list[Any]] = []
+        for own, p, end in zip(owns, arrays, ends, strict=True):
+            vectors = [self.p, *self.slots.values()]
+            new, *views = [v[end - p.size : end].reshape(p.shape) for v in vectors]
+            for slot, view in zip(slots, views, strict=True):
+                view[...] = own.arrays[slot]
+                own.arrays[slot] = view
+            self.views.append(new)
+            self.kept.append(views)
+
+    def holds(self, owns: list[Any], arrays: list[Any]) -> bool:
+        """Whether these are its parameters, and the arrays of their slots still lie here."""
+        if len(owns) != len(self.owns):
+            return False
+        for own, mine, p, there, views in zip(
+            owns, self.owns, arrays, self.views, self.kept, strict=True
+        ):
+            if own is not mine or p.shape != there.shape:
+                return False
+            for a, b in zip(own.arrays.values(), views, strict=True):
+                if a is not b:
+                    return False
+        return all(a.base is b for a, b in zip(self.kept[0], self.slots.values(), strict=True))
+
+
 class Elementwise(Optimizer):
     """Base of the optimizers whose rule treats each number by itself.
 
@@ -106,6 +147,7 @@ class Elementwise(Optimizer):
     #: Whether the formula does the weight decay itself, beside the gradient.
     decoupled: ClassVar[bool] = False
     _work: _NumPyWork | None = None
+    _vectors: Mapping[Any, _Together] = {}
 
     def initial(self, xp: Any, options: Any, p: Any, g: Any) -> tuple[Any, ...]:
         """The first arrays of the slots, the optimizer's own."""
@@ -121,28 +163,89 @@ class Elementwise(Optimizer):
 
         The arrays of the slots may be changed in place, by ``+=`` and the like; ``p`` and ``g`` may
         not. What is subtracted must be an array of its own, or a temporary of ``work``. Called with
-        blocks of the arrays, or all of them.
+        blocks of the arrays, all of them, or those of several parameters in one vector.
         """
         raise NotImplementedError
+
+    def update_all(self, params: list[Parameter]) -> None:
+        """Update parameters; small NumPy arrays of equal options and age as one vector."""
+        if type(self).update_one is not Elementwise.update_one:
+            super().update_all(params)
+            return
+        groups: dict[Any, list[tuple[Parameter, Any]]] = {}
+        most = _SMALL << len(self.slots)
+        for param in params:
+            p = param._data
+            if type(p) is np.ndarray and p.size <= most and p.dtype.kind == "f":
+                own = self._own(param)
+                key = id(self.options_of(param)), own.steps, p.dtype
+                groups.setdefault(key, []).append((param, own))
+                p = None
+            else:
+                p = None  # a reference more, and it would not be alone
+                self.update_one(param)
+        vectors: dict[Any, _Together] = {}
+        for (options, _, dtype), group in groups.items():
+            if len(group) < 3:
+                super().update_all([param for param, _ in group])
+            else:
+                key = options, dtype, id(group[0][0])
+                vectors[key] = self._update_together(group, dtype, self._vectors.get(key))
+        self._vectors = vectors
+
+    def _update_together(self, group: list[Any], dtype: Any, vector: _Together | None) -> _Together:
+        """Update parameters of equal options and age, if possible with the vector of last time."""
+        xp, options = numpy_backend, self.options_of(group[0][0])
+        alone = [is_alone(param) for param, _ in group]
+        arrays, gs = [param._data for param, _ in group], [param.grad._data for param, _ in group]
+        gs = [g if g.dtype == dtype else xp.cast(g, dtype) for g in gs]
+        owns = [own for _, own in group]
+        if self.slots:
+            for own, p, g in zip(owns, arrays, gs, strict=True):
+                self._start(xp, options, own.arrays, p, g)
+        if self.counters:
+            for own in owns:
+                own.steps += 1
+        if vector is None or not vector.holds(owns, arrays):
+            vector = _Together(owns, arrays, self.slots)
+        np.concatenate(arrays, axis=None, out=vector.p)
+        np.concatenate(gs, axis=None, out=vector.g)
+        constants = self.constants(options, owns[0].steps)
+        slots = vector.slots.values()
+        self._in_blocks(xp, constants, self._decay(options), vector.p, vector.p, vector.g, *slots)
+        for (param, _), p, new, free in zip(group, arrays, vector.views, alone, strict=True):
+            if free:
+                p[...] = new
+            else:
+                param.data = new.copy()
+        return vector
+
+    def _start(self, xp: Any, options: Any, state: dict[str, Any], p: Any, g: Any) -> None:
+        """Make the arrays of the slots if there are none."""
+        if not state and self.slots:
+            arrays = self.initial(xp, options, p, g)
+            if type(p) is np.ndarray:  # NumPy turns results without axes into scalars
+                arrays = tuple([np.asarray(a) for a in arrays])
+            state.update(zip(self.slots, arrays, strict=True))
+
+    def _decay(self, options: Any) -> float:
+        """The weight decay that the formula does not do itself."""
+        return 0.0 if self.decoupled else float(options.weight_decay)
 
     def update_one(self, param: Parameter) -> None:
         alone = is_alone(param)
         xp, g = gradient(param)
         options = self.options_of(param)
         p, state = param.data, self.state(param)
-        if not state and self.slots:
-            arrays = self.initial(xp, options, p, g)
-            if type(p) is np.ndarray:  # NumPy turns results without axes into scalars
-                arrays = tuple([np.asarray(a) for a in arrays])
-            state.update(zip(self.slots, arrays, strict=True))
-        decay = 0.0 if self.decoupled else float(options.weight_decay)
+        self._start(xp, options, state, p, g)
+        decay = self._decay(options)
         constants = self.constants(options, self.counted(param) if self.counters else 0)
         if type(p) is np.ndarray:
             new = p if alone else np.empty_like(p)
             self._on_numpy(xp, constants, decay, p, new, g, state)
             if not alone:
                 param.data = new
-        else:
+        elif not self._fused(xp, constants, decay, param, g, state, alone):
             if decay:
                 g = g + decay * p
             step, *changed = self.formula(Work(xp), constants, p, g, *state.values())
@@ -152,19 +255,61 @@ class Elementwise(Optimizer):
             else:
                 param.data = p - step
 
+    def _fused(
+        self,
+        xp: Any,
+        constants: Any,
+        decay: float,
+        param: Parameter,
+        g: Any,
+        state: dict[str, Any],
+        alone: bool,
+    ) -> bool:
+        """Update by one kernel, if the library has one."""
+        if xp.fused_update is None:
+            return False
+
+        def formula(xp: Any, constants: Any, p: Any, g: Any, *arrays: Any) -> tuple[Any, ...]:
+            *constants, decay = constants
+            g = g + decay * p if decay else g
+            return self.formula(Work(xp), constants, p, g, *arrays)
+
+        choices = [(k, v) for k, v in vars(self).items() if v is None or isinstance(v, (bool, str))]
+        new = xp.fused_update(
+            (type(self), *choices),
+            formula,
+            (*constants, decay),
+            (param.data, g, *state.values()),
+            alone,
+        )
+        if new is None:
+            return False
+        if new is not param.data:
+            param.data = new
+        return True
+
     def _on_numpy(
         self, xp: Any, constants: Any, decay: float, p: Any, new: Any, g: Any, state: dict[str, Any]
     ) -> None:
         """Update NumPy arrays, block by block if they are large; the parameter goes to ``new``."""
-        work = self._work
-        if work is None:
-            work = self._work = _NumPyWork(xp)
         vectors = _flat(p, new, g, state) if p.size > _BLOCK and p.dtype.kind == "f" else None
         if vectors is None:
+            work = self._worker(xp)
             work.begin(0, p.dtype)
             self._piece(work, constants, decay, p, new, g, tuple(state.values()))
-            return
-        p, new, g, *slots = vectors
+        else:
+            self._in_blocks(xp, constants, decay, *vectors)
+
+    def _worker(self, xp: Any) -> _NumPyWork:
+        if self._work is None:
+            self._work = _NumPyWork(xp)
+        return self._work
+
+    def _in_blocks(
+        self, xp: Any, constants: Any, decay: float, p: Any, new: Any, g: Any, *slots: Any
+    ) -> None:
+        """Update vectors block by block."""
+        work = self._worker(xp)
         for i in range(0, len(p), _BLOCK):
             k = slice(i, i + _BLOCK)
             part = p[k]

@@ -29,6 +29,9 @@ __all__ = [
     "subtract",
 ]
 
+_recorded: Any = None
+"""While a call is compiled: it makes and notes the updates of the recording thread."""
+
 Hook = Callable[[list[Parameter]], None]
 Range = tuple[float, float]  # from the first number to below the second
 
@@ -214,10 +217,11 @@ class Optimizer:
         """
         self.check_setup()
         loss = None if closure is None else closure()
+        if _recorded is not None and _recorded(self):
+            return loss
         params = self.ready()
         self.begin_update()
-        for param in params:
-            self.update_one(param)
+        self.update_all(params)
         return loss
 
     def check_setup(self) -> Layer:
@@ -250,6 +254,11 @@ class Optimizer:
 
     def begin_update(self) -> None:
         """Prepare for one update of all parameters, such as counting it."""
+
+    def update_all(self, params: list[Parameter]) -> None:
+        """Update parameters, each of which has a gradient."""
+        for param in params:
+            self.update_one(param)
 
     def update_one(self, param: Parameter) -> None:
         """Update one parameter, which has a gradient."""

@@ -10,6 +10,7 @@ import scipy.special
 
 import dezero.functions as F
 from dezero import Variable
+from dezero.backends import numpy_neural
 from dezero.testing import check_gradients
 
 SPREAD = np.random.default_rng(0).normal(size=(4, 6)) * 2.5
@@ -77,8 +78,10 @@ def test_prelu_as_pytorch():
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_large_arrays_are_as_small_ones(name):
+@pytest.mark.parametrize("block", [1 << 16, 5000])
+def test_large_arrays_are_as_small_ones(name, block, monkeypatch):
     """NumPy takes them in blocks: both passes, in both precisions, also of arrays with strides."""
+    monkeypatch.setattr(numpy_neural, "_BLOCK", block)
     function = PAIRS[name][0]
     rng = np.random.default_rng(1)
     x = rng.normal(size=(6, 12000)) * 3
@@ -98,6 +101,24 @@ def test_large_arrays_are_as_small_ones(name):
         assert y.dtype == v.grad.dtype == given.dtype
         np.testing.assert_allclose(y.data, want, rtol=rtol, atol=rtol * 1e-2)
         np.testing.assert_allclose(v.grad.data, slope, rtol=rtol, atol=rtol * 1e-1)
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_rounding_of_gelu(approximate):
+    """In single precision, against double: near 0, where it bends, far out, and where x² is inf."""
+    x = np.concatenate([np.linspace(-9, 9, 20_001), np.geomspace(1e-38, 1e38, 1001)])
+    x = np.concatenate([x, -x, [0.0, 1e-45]]).astype(np.float32)
+    results = []
+    for given in (x, x.astype(float)):
+        v = Variable(given)
+        y = F.gelu(v, approximate)
+        y.backward()
+        assert y.dtype == v.grad.dtype == given.dtype
+        results.append((y.data, v.grad.data))
+    size = np.minimum(np.abs(x), 2.0)
+    for got, want, most in zip(*results, (6e-7, 1.5e-6), strict=True):
+        assert np.all(np.abs(got - want) <= most * (np.abs(want) + size) + 1e-37)
+    assert abs(results[0][1][-1] - 0.5) < 1e-6
 
 
 def test_error_function_in_single_precision():

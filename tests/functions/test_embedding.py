@@ -9,6 +9,7 @@ import pytest
 
 import dezero.functions as F
 from dezero import Variable
+from dezero.backends import numpy_neural
 from dezero.testing import check_gradients
 
 TABLE = np.random.default_rng(0).normal(size=(5, 3))
@@ -61,8 +62,10 @@ def test_variables_and_lists_as_ids():
         np.testing.assert_array_equal(F.embed_id(ids, TABLE).data, TABLE[IDS])
 
 
-def test_many_rows():
+@pytest.mark.parametrize("block", [1 << 16, 5000])
+def test_many_rows(block, monkeypatch):
     """NumPy adds them up in blocks."""
+    monkeypatch.setattr(numpy_neural, "_BLOCK", block)
     rng = np.random.default_rng(0)
     ids, g = rng.integers(0, 50, 7000), rng.normal(size=(7000, 20))
     W = Variable(np.zeros((50, 20)))

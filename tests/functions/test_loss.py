@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import dezero.functions as F
-from dezero import Variable
+from dezero import Variable, no_grad
+from dezero.backends import numpy_neural
 from dezero.testing import check_gradients
 
 rng = np.random.default_rng(0)
@@ -348,8 +349,10 @@ def test_label_smoothing_of_a_class_that_is_ruled_out(dtype):
     np.testing.assert_allclose(x.grad.data, z.grad.numpy(), atol=tolerance)
 
 
-def test_long_rows_and_short_ones():
+@pytest.mark.parametrize("block", [1 << 16, 5000])
+def test_long_rows_and_short_ones(block, monkeypatch):
     """NumPy takes them in blocks: more rows and more classes than one holds."""
+    monkeypatch.setattr(numpy_neural, "_BLOCK", block)
     for shape in ((9000, 9), (70, 2000), (2, 70000)):
         x = np.random.default_rng(1).normal(size=shape) * 4
         t = np.random.default_rng(2).integers(0, shape[1], shape[0])
@@ -363,6 +366,38 @@ def test_long_rows_and_short_ones():
         want = np.exp(x - total)
         want[rows, t] -= 1.0
         np.testing.assert_allclose(v.grad.data, want / len(t), rtol=1e-10, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("rows", "classes"), [(9000, 10), (40, 1000), (5, 3)])
+@pytest.mark.parametrize("scale", [1.0, 40.0, 3000.0])
+def test_rounding_of_cross_entropy(dtype, rows, classes, scale, monkeypatch):
+    """The largest number of a row is subtracted only where it must be; both ways are as exact."""
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((rows, classes)) * scale).astype(dtype)
+    x[1] -= dtype(200.0)  # whose exponentials vanish, or nearly so
+    x[2] -= dtype(90.0)
+    x[3] += dtype(80.0)
+    t = rng.integers(0, classes, rows)
+    z = x.astype(np.longdouble)
+    z = z - z.max(1, keepdims=True)
+    p = np.exp(z)
+    total = p.sum(1, keepdims=True)
+    want = np.log(total[:, 0]) - z[np.arange(rows), t]
+    slope = p / total
+    slope[np.arange(rows), t] -= 1.0
+    for forced in (False, True):
+        if forced:
+            monkeypatch.setattr(numpy_neural, "_tame", lambda sums: False)
+        v = Variable(x)
+        each = F.cross_entropy(v, t, reduction="none")
+        F.sum(each).backward()
+        eps = np.finfo(dtype).eps
+        size = np.maximum(np.abs(x).max(1), 1.0)
+        assert np.all(np.abs(each.data - want) < 8 * eps * (size + np.abs(want)))
+        assert np.all(np.abs(v.grad.data - slope) < 8 * eps * size[:, None])
+        with no_grad():
+            np.testing.assert_array_equal(F.cross_entropy(x, t, reduction="none").data, each.data)
 
 
 def test_what_is_not_finite_shows():

@@ -5,6 +5,8 @@ import pytest
 
 import dezero.functions as F
 from dezero import Variable, no_grad
+from dezero.backends import numpy_backend
+from dezero.testing import check_gradients
 
 KINDS = {"rnn": (1, 1), "lstm": (4, 2), "gru": (3, 1)}
 
@@ -95,6 +97,64 @@ def test_one_output_alone_has_a_gradient(kind, which):
         grads.append([x.grad.data for x in xs])
     for a, b in zip(*grads, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-15)
+
+
+def run_both(monkeypatch, kind, arrays, **options):
+    """Values and gradients from NumPy's kernels, and from the steps that all libraries take."""
+    results = []
+    for whole in (True, False):
+        if not whole:
+            monkeypatch.setattr(type(numpy_backend), "recurrent_cells", ())
+        xs = [None if a is None else Variable(a) for a in arrays]
+        ys = getattr(F, kind)(*xs, **options)
+        loss(ys).backward()
+        gs = [x.grad.data for x in xs if x is not None]
+        with no_grad():
+            free = getattr(F, kind)(*xs, **options)
+        results.append([*(y.data for y in ys), *gs, *(y.data for y in free)])
+    monkeypatch.undo()
+    return results
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("biases", [(True, True), (False, True), (True, False), (False, False)])
+def test_the_kernel_of_whole_sequences_gives_the_numbers_of_steps(
+    kind, reverse, biases, monkeypatch
+):
+    arrays = operands(kind, n=3, t=5, i=4, h=3)
+    for k, there in zip((-2, -1), biases, strict=True):
+        arrays[k] = arrays[k] if there else None
+    called = []
+    kernel = type(numpy_backend).recurrent
+    monkeypatch.setattr(
+        type(numpy_backend), "recurrent", lambda *a: called.append(kind) or kernel(*a)
+    )
+    for a, b in zip(*run_both(monkeypatch, kind, arrays, reverse=reverse), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
+    assert called == [kind, kind]
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_kernel_to_second_order(kind, reverse):
+    arrays = operands(kind, n=2, t=3)
+    check_gradients(lambda *x: loss(getattr(F, kind)(*x, reverse=reverse)), *arrays)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_rounding_of_long_sequences(kind, monkeypatch):
+    """In single precision the kernel is as near to double precision as the steps are."""
+    arrays = operands(kind, n=4, t=200, i=8, h=16)
+    arrays = [a * 0.3 if a.ndim == 2 else a for a in arrays]
+    exact = run_both(monkeypatch, kind, arrays)[1]
+    whole, steps = run_both(monkeypatch, kind, [a.astype(np.float32) for a in arrays])
+    for a, b, want in zip(whole, steps, exact, strict=True):
+        assert a.dtype == np.float32
+        size = np.abs(want).max()
+        error, usual = (np.abs(y - want).max() / size for y in (a, b))
+        assert error < 2.0 * usual + 2e-7
+        assert error < 2e-5
 
 
 def test_what_was_kept_is_released():

@@ -1,5 +1,6 @@
 """Every optimizer on two valleys, and on every lane against the formulas by hand."""
 
+import copy
 import math
 
 import numpy as np
@@ -201,8 +202,9 @@ def test_blocks_give_the_numbers_of_the_whole(name, dtype, monkeypatch):
         for _ in range(4)
     ]
     paths = []
-    for block in (1, 10, 1000):
+    for block, small in ((1, 0), (10, 0), (1000, 0), (1000, 1000), (10, 77)):
         monkeypatch.setattr(elementwise, "_BLOCK", block)
+        monkeypatch.setattr(elementwise, "_SMALL", small)
         layer = Point()
         for key, array in arrays.items():
             setattr(layer, key, Parameter(array.astype(dtype, order="K", copy=False)))
@@ -218,6 +220,86 @@ def test_blocks_give_the_numbers_of_the_whole(name, dtype, monkeypatch):
     for path in paths[1:]:
         for key, array in paths[0].items():
             np.testing.assert_array_equal(path[key], array, err_msg=key)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_many_small_parameters_together_give_the_numbers_of_each_alone(name, dtype, monkeypatch):
+    """With groups, gradients that are missing at times, an array that is held, and a new state."""
+    rng = np.random.default_rng(0)
+    shapes = [(), (3,), (2, 3), (1,), (4, 1, 2), (0,), (5,), (3, 3)]
+    arrays = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+    steps = [[rng.standard_normal(shape).astype(dtype) for shape in shapes] for _ in range(7)]
+    paths = []
+    for small in (0, 1000):
+        monkeypatch.setattr(elementwise, "_SMALL", small)
+        layer = Point()
+        for i, array in enumerate(arrays):
+            setattr(layer, f"p{i}", Parameter(array.copy()))
+        optimizer = OPTIMIZERS[name]().setup(layer)
+        rate = optimizer.rate
+        group = optimizer.add_group([layer.p1, layer.p2, layer.p4], **{rate: 0.03})
+        held = []
+        for i, gradients in enumerate(steps):
+            if i == 3:
+                optimizer.load_state_dict(optimizer.state_dict())
+            if i == 4:
+                setattr(group, rate, 0.01)
+            for k, g in enumerate(gradients):
+                skipped = (i, k) in {(2, 0), (2, 6), (4, 2)}
+                getattr(layer, f"p{k}").grad = None if skipped else Variable(g)
+            held.append((layer.p3.data, layer.p3.data.copy()))
+            where = layer.p6.data.ctypes.data
+            optimizer.update()
+            assert layer.p6.data.ctypes.data == where
+        assert all(np.array_equal(a, b) for a, b in held)
+        results = [getattr(layer, f"p{k}").data for k in range(len(shapes))]
+        assert all(p.dtype == dtype for p in results)
+        paths.append([*results, *optimizer.state_dict().values()])
+    for a, b in zip(*paths, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_arrays_of_slots_that_somebody_replaced_are_taken():
+    """Also those of a copy, which no longer lie in one vector."""
+    layer = Point(1.0, 1.0)
+    for i in range(3):
+        setattr(layer, f"p{i}", Parameter(np.ones(2)))
+    optimizer = MomentumSGD(0.1, 0.5).setup(layer)
+    for k in range(4):
+        for p in layer.params():
+            p.grad = Variable(np.ones(2))
+        optimizer.update()
+        velocities = [optimizer.state(p)["v"] for p in layer.params()]
+        np.testing.assert_allclose(velocities, velocities[0][0])
+        if k == 1:  # back to the beginning
+            for v in velocities:
+                v[:] = 0.0
+            optimizer.state(layer.p1)["v"] = np.zeros(2)
+    np.testing.assert_allclose(velocities, -0.15)
+    again = copy.deepcopy(optimizer)
+    for own in again._states.values():
+        own.arrays["v"][:] = 0.0
+    np.testing.assert_allclose(optimizer.state(layer.p0)["v"], -0.15)
+
+
+def test_a_rule_of_its_own_is_called_for_each_parameter():
+    class Counting(SGD):
+        calls = 0
+
+        def update_one(self, param):
+            self.calls += 1
+            super().update_one(param)
+
+    layer = Point(1.0)
+    for i in range(4):
+        setattr(layer, f"p{i}", Parameter(np.ones(2)))
+    optimizer = Counting(0.5).setup(layer)
+    for p in layer.params():
+        p.grad = Variable(np.ones(p.shape))
+    optimizer.update()
+    assert optimizer.calls == 5
+    np.testing.assert_array_equal(layer.p3.data, 0.5)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
