@@ -7,44 +7,47 @@ from . import (
     backends,
     config,
     core,
-    derivatives,
     functions,
     interop,
     memory,
     operators,
     primitive,
-    random,
-    xp,
 )
 from .config import Config, enable_grad, no_grad, test_mode, using_config
 from .core import Function, Parameter, Variable, as_array, as_variable
-from .derivatives import checkpoint, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .functions import einsum, tensordot, transpose  # opt_einsum looks for them here
 from .operators import setup_variable
-from .random import seed
 
 if TYPE_CHECKING:
     from . import (
+        compiler,
         core_simple,
         cuda,
         data,
         dataloaders,
         datasets,
+        derivatives,
         functions_conv,
         io,
         layers,
         models,
         optimizers,
+        random,
         testing,
+        threads,
         training,
         transforms,
         utils,
         viz,
         weights,
+        xp,
     )
+    from .compiler import compile
     from .data import DataLoader, Dataset, SeqDataLoader
+    from .derivatives import checkpoint, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
     from .layers import Layer
     from .models import Model
+    from .random import seed
 
 __version__ = "0.1.0"
 is_simple_core = False
@@ -55,32 +58,43 @@ _modules = {
     "Layer": "layers",
     "Model": "models",
     "SeqDataLoader": "data",
+    **dict.fromkeys(
+        ("checkpoint", "grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"),
+        "derivatives",
+    ),
+    "compile": "compiler",
+    "seed": "random",
 }
 _modules |= {
     name: name
     for name in (
+        "compiler",
         "core_simple",
         "cuda",
         "data",
         "dataloaders",
         "datasets",
+        "derivatives",
         "functions_conv",
         "io",
         "layers",
         "models",
         "optimizers",
+        "random",
         "testing",
+        "threads",
         "training",
         "transforms",
         "utils",
         "viz",
         "weights",
+        "xp",
     )
 }
 
 
 def __getattr__(name: str) -> Any:
-    """What training needs is loaded when it is first asked for: the engine alone starts faster."""
+    """What is not the engine is loaded when it is first asked for: so it starts faster."""
     if name not in _modules:
         msg = f"module 'dezero' has no attribute {name!r}"
         raise AttributeError(msg)
@@ -104,6 +118,8 @@ __all__ = [
     "as_variable",
     "backends",
     "checkpoint",
+    "compile",
+    "compiler",
     "config",
     "core",
     "core_simple",
@@ -137,6 +153,7 @@ __all__ = [
     "tensordot",
     "test_mode",
     "testing",
+    "threads",
     "training",
     "transforms",
     "transpose",

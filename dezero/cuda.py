@@ -9,7 +9,15 @@ import numpy as np
 from .backends import available, backend_of, get, move
 from .core import Variable, as_array
 
-__all__ = ["as_cupy", "as_numpy", "get_array_module", "gpu_enable", "on_host"]
+__all__ = [
+    "as_cupy",
+    "as_numpy",
+    "configure",
+    "get_array_module",
+    "gpu_enable",
+    "on_host",
+    "synchronize",
+]
 
 gpu_enable: bool
 """Whether CuPy is installed and finds a device; asked for anew each time."""
@@ -84,3 +92,73 @@ def as_cupy(x: Any) -> Any:
     """
     available("cupy")
     return move(as_array(x.data if isinstance(x, Variable) else x), "cupy")
+
+
+def configure(
+    *,
+    fused: bool | None = None,
+    graphs: bool | None = None,
+    deferred_checks: bool | None = None,
+    tf32: bool | None = None,
+    memory: str | None = None,
+    memory_limit: int | None = None,
+) -> dict[str, Any]:
+    """Change how CuPy computes, for the whole process; what is None stays as it is.
+
+    Args:
+        fused: Whether formulas of several steps, and the rules of optimizers, run as one generated
+            kernel each; True at first.
+        graphs: Whether compiled programs launch long runs of kernels as CUDA graphs; True at first.
+        deferred_checks: Whether class numbers and ids are checked by the device while the host goes
+            on, so that an error is raised when values are next read; True at first. False waits at
+            each check, so that the error names the call.
+        tf32: Whether products of matrices in single precision run on tensor cores with 10 bits of
+            mantissa; at first what the environment variable ``CUPY_TF32`` says.
+        memory: Where arrays come from: ``"pool"``, CuPy's own, or ``"async"``, the driver's pool,
+            which is ordered by streams.
+        memory_limit: The most bytes that arrays may take; 0 for no limit.
+
+    Returns:
+        The settings that hold now.
+
+    Raises:
+        ImportError: CuPy is not installed.
+        RuntimeError: CuPy finds no device; the message says what is missing.
+        ValueError: ``memory`` is something else.
+    """
+    if memory not in (None, "pool", "async"):
+        msg = f"configure: memory is {memory!r}, expected 'pool' or 'async'"
+        raise ValueError(msg)
+    backend: Any = available("cupy")
+    for name, value in (("fused", fused), ("graphs", graphs), ("deferred", deferred_checks)):
+        if value is not None:
+            setattr(backend, name, value)
+    if tf32 is not None:
+        backend.tf32 = tf32
+    if memory is not None:
+        backend.use_memory(memory)
+    if memory_limit is not None:
+        backend.pool.set_limit(size=memory_limit)
+    return {
+        "fused": backend.fused,
+        "graphs": backend.graphs,
+        "deferred_checks": backend.deferred,
+        "tf32": backend.tf32,
+        "memory": backend.memory,
+    }
+
+
+def synchronize() -> None:
+    """Wait until the current device has done all its work; nothing where there is no CuPy.
+
+    Raises:
+        IndexError: Class numbers or ids were out of range since values were last read.
+
+    Example:
+        >>> synchronize()
+    """
+    if not __getattr__("gpu_enable"):
+        return
+    backend: Any = get("cupy")
+    backend.cupy.cuda.Device().synchronize()
+    backend.examine()

@@ -47,6 +47,8 @@ class _State:
 
 
 _state = _State()
+_recorded: Any = None
+"""While a call is compiled: it draws in place of `uniform` and `normal`, and hears of the rest."""
 
 
 def seed(n: int | None) -> None:
@@ -70,6 +72,8 @@ def seed(n: int | None) -> None:
         True
         >>> dezero.random.seed(None)
     """
+    if _recorded is not None:
+        _recorded(None, "seed")
     if n is not None:
         n = _checked(n)
     with _state.lock:
@@ -92,6 +96,10 @@ def uniform(shape: tuple[int, ...]) -> np.ndarray:
         >>> uniform((2, 3)).shape
         (2, 3)
     """
+    return _uniform(shape) if _recorded is None else _recorded(_uniform, shape)
+
+
+def _uniform(shape: tuple[int, ...]) -> np.ndarray:
     with _state.lock:
         rng = _next_draw()
         return np.asarray(np.random.rand(*shape) if rng is None else rng.random(shape))
@@ -106,6 +114,10 @@ def normal(shape: tuple[int, ...]) -> np.ndarray:
         >>> normal((4,)).dtype
         dtype('float64')
     """
+    return _normal(shape) if _recorded is None else _recorded(_normal, shape)
+
+
+def _normal(shape: tuple[int, ...]) -> np.ndarray:
     with _state.lock:
         rng = _next_draw()
         return np.asarray(np.random.randn(*shape) if rng is None else rng.standard_normal(shape))
@@ -201,6 +213,8 @@ def set_state(state: dict[str, Any]) -> None:
     Raises:
         ValueError: ``state`` lacks an entry.
     """
+    if _recorded is not None:
+        _recorded(None, "set_state")
     missing = {"seed", "count", "streams"} - state.keys()
     if missing:
         msg = f"random.set_state: no {', '.join(sorted(missing))} in the state"

@@ -154,6 +154,8 @@ class Backend(Neural, Convolution, Pooling, Normalization):
     """
 
     mutable = True
+    asynchronous = False  # reading a value waits for a device
+    fused_update: Any = None  # an optimizer's rule as one kernel, where the library has such
     arrays_only = True  # the library's special functions take no Python numbers beside arrays
     recorded: Any = None  # the differentiable namespace over this backend, made when first needed
 
@@ -176,6 +178,9 @@ class Backend(Neural, Convolution, Pooling, Normalization):
 
     def __repr__(self) -> str:
         return f"<backend {self.name}>"
+
+    def __deepcopy__(self, memo: Any) -> Backend:
+        return self  # there is one of each library; what holds it may be copied
 
     # --- what is there ------------------------------------------------------------------------
 
@@ -375,6 +380,11 @@ class Backend(Neural, Convolution, Pooling, Normalization):
     def holds(self, condition: Array) -> bool:
         """Whether a condition of rank 0 is true; False where that is not known yet."""
         return bool(condition)
+
+    def check_not(self, condition: Array, message: str) -> None:
+        """Raise ValueError if a condition of rank 0 `holds`."""
+        if self.holds(condition):
+            raise ValueError(message)
 
     def check_labels(self, t: Array, classes: int, what: str = "labels") -> None:
         """Raise IndexError unless all numbers in ``t`` are from 0 to ``classes - 1``.

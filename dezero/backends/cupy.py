@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from .base import Backend, is_basic
+from .base import is_basic
 from .convolution import places, result_size
+from .cupy_kernels import CuPyKernels
 
 __all__ = ["CuPyBackend"]
 
 
-class CuPyBackend(Backend):
+class CuPyBackend(CuPyKernels):
     """CuPy arrays. A device is a number, or ``"cuda"`` and ``"cuda:1"``."""
 
     arrays_only = False
@@ -25,6 +28,40 @@ class CuPyBackend(Backend):
 
         super().__init__(compat, "cupy")
         self.cupy = cupy
+
+    # --- how it computes ----------------------------------------------------------------------
+
+    @property
+    def tf32(self) -> bool:
+        """Whether products of float32 matrices may round their operands to TF32."""
+        core = self.cupy._core  # public only as the environment variable CUPY_TF32
+        return bool(core.get_compute_type(np.float32) == core.COMPUTE_TYPE_TF32)
+
+    @tf32.setter
+    def tf32(self, enabled: bool) -> None:
+        core = self.cupy._core
+        kind = core.COMPUTE_TYPE_TF32 if enabled else core.COMPUTE_TYPE_DEFAULT
+        core.set_compute_type(np.float32, kind)
+
+    memory = "pool"
+
+    @property
+    def pool(self) -> Any:
+        """The memory pool that arrays come from."""
+        return self._pools[self.memory]
+
+    @cached_property
+    def _pools(self) -> dict[str, Any]:
+        return {"pool": self.cupy.get_default_memory_pool()}
+
+    def use_memory(self, kind: str) -> None:
+        """Take memory from CuPy's ``"pool"``, or with ``"async"`` from the driver's."""
+        if kind not in self._pools:
+            self._pools[kind] = self.cupy.cuda.MemoryAsyncPool()
+        self.memory = kind
+        self.cupy.cuda.set_allocator(self.pool.malloc)
+
+    # --- arrays -------------------------------------------------------------------------------
 
     def why_unavailable(self) -> str | None:
         try:
@@ -55,7 +92,9 @@ class CuPyBackend(Backend):
             return self.cupy.asarray(x)
 
     def to_numpy(self, x: Any) -> np.ndarray:
-        return self.cupy.asnumpy(x)
+        values = self.cupy.asnumpy(x)
+        self.examine()  # the device has done all that came before
+        return values
 
     def from_numpy(self, x: np.ndarray, device: Any = None) -> Any:
         where: Any = contextlib.nullcontext()
@@ -137,7 +176,7 @@ class CuPyBackend(Backend):
         kernel, result = tuple(rest[: len(size)]), tuple(rest[len(size) :])
         full = [m + sum(pads) for m, pads in zip(size, geometry.pads, strict=True)]
         y = self.zeros((n, c, *full), dtype=windows.dtype, device=windows.device)
-        windows = windows.reshape(n, c, -1, *result)
+        windows = windows.reshape(n, c, math.prod(kernel), *result)
         for i, place in enumerate(places(result, kernel, geometry)):
             y[place] += windows[:, :, i]
         inner = (slice(b, b + m) for m, (b, _) in zip(size, geometry.pads, strict=True))
