@@ -7,8 +7,6 @@ handles after them, so a graph is freed by reference counting alone. More in doc
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import importlib
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -20,15 +18,32 @@ import numpy as np
 
 from .backends import Backend, backend_of, by_type, mixed
 from .config import Config as Config
-from .config import enable_backprop, recording, using_config
+from .config import enable_backprop, recording
 from .config import no_grad as no_grad
 from .config import test_mode as test_mode
+from .config import using_config as using_config
 from .graph import Leaf, Output, Sweep, Watch, between, closed, deliver, newest_first, run
 
 __all__ = ["Function", "Leaf", "Output", "Parameter", "Sweep", "Variable", "as_array"]
 __all__ += ["as_variable", "between", "deliver", "filled", "fitted", "seeded", "sweep"]
 
 Array = Any
+_kinds: dict[Any, Any] = {}
+
+
+def _kind(data: Array) -> Any:
+    """Its shape and dtype: one object for all equal ones, so that comparing takes no time."""
+    key = (data.__class__, data.shape, data.dtype)
+    kind = _kinds.get(key)
+    if kind is None:
+        if len(_kinds) > 999:
+            _kinds.clear()
+        kind = _kinds[key] = SCALAR if key == _OF_SCALAR else key[1:]
+    return kind
+
+
+SCALAR = ((), np.dtype(np.float64))
+_OF_SCALAR = (np.ndarray, *SCALAR)
 
 
 class Variable:
@@ -83,12 +98,15 @@ class Variable:
     def data(self) -> Array:
         """The raw array. Assigning it leaves graphs that were recorded before as they are."""
         data = self._data
-        if isinstance(data, np.generic):  # NumPy turns results of rank 0 into scalars
-            data = self._data = np.asarray(data)
+        if data.__class__ is not np.ndarray and isinstance(data, np.generic):
+            data = self._data = np.asarray(data)  # NumPy turns results of rank 0 into scalars
         return data
 
     @data.setter
     def data(self, data: Array) -> None:
+        if data.__class__ is np.ndarray and data.dtype.char in "fd":  # as nearly always
+            self._data, self._base, self._views, self._kind = data, None, None, _kind(data)
+            return
         if data is not None and by_type.get(data.__class__) is None:
             if isinstance(data, Variable):
                 msg = f"{type(data)} is not supported, take its .data"
@@ -109,7 +127,7 @@ class Variable:
         # Shape and real dtype, which elementwise operations pass on; None: not known, or complex.
         xp = by_type.get(data.__class__)
         known = xp is not None and xp.is_inexact(dtype := data.dtype) and not xp.is_complex(dtype)
-        self._kind = (data.shape, data.dtype) if known else None
+        self._kind = _kind(data) if known else None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -218,9 +236,10 @@ class Variable:
                     handle.unchain()
                 node._cut()
                 node._rank = 1  # ranks do not grow without end where a loss is summed up
-        if self.creator is not None:
-            self.creator._rank = 2
-            self._node._rank = 2 if self.creator is self._node else 3
+        creator: Any = self.creator
+        if creator is not None:
+            creator._rank = 2
+            self._node._rank = 2 if creator is self._node else 3
 
     def detach(self) -> Variable:
         """A constant that shares this Variable's array."""
@@ -410,8 +429,8 @@ def _total(handle: Variable, leaves: Any, leaf: Leaf, owned: bool, create_graph:
             return old + g
         return _handle(backend_of(g._data).copy(g._data), g._node)
     xp = by_type.get(leaves[leaf].__class__) or backend_of(leaves[leaf])
-    data = handle._data
-    if data is not None and data.shape != leaves[leaf].shape:
+    data, kind = handle._data, handle._kind
+    if data is not None and (kind[0] if kind else data.shape) != leaves[leaf].shape:
         msg = f"backward: a gradient has shape {leaves[leaf].shape}, its Variable {data.shape}"
         raise ValueError(msg)
     if old is not None:
@@ -453,8 +472,12 @@ def sweep(
         return _observed(node, g, record, retained, targets)
 
     look = retained is not None or targets is not None
-    with using_config("enable_backprop", True) if record else contextlib.nullcontext():
+    token = enable_backprop.set(True) if record else None
+    try:
         return run(seeds, record, keep, general, wanted, observed, look)
+    finally:
+        if token is not None:
+            enable_backprop.reset(token)
 
 
 def _observed(
@@ -525,7 +548,7 @@ class Function:
         variable(6.0)
     """
 
-    __slots__ = ("_out", "_rank", "_watch")  # what primitives use; subclasses have a dictionary
+    __slots__ = ()  # primitives have their own; subclasses have a dictionary
     _rank: int
     _out: Any
     _watch: Watch | None
@@ -535,6 +558,13 @@ class Function:
     _like: list[tuple[Any, Any]]
     _ys: list[Array] | None
     _asks_outputs = False
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """An instance; of a bare Function one of a subclass, which has a dictionary."""
+        if (args or kwargs) and cls.__init__ is object.__init__:
+            msg = f"{cls.__name__}() takes no arguments"
+            raise TypeError(msg)
+        return object.__new__(_Bare if cls is Function else cls)
 
     def forward(self, *arrays: Array) -> Any:
         """Compute the outputs from raw arrays."""
@@ -548,20 +578,27 @@ class Function:
 
     def __call__(self, *inputs: Any) -> Any:
         """Apply the function: one Variable, or a list of them if ``forward`` returned a tuple."""
-        node: Any = copy.copy(self) if hasattr(self, "_ends") else self
+        node: Any = self
+        if hasattr(self, "_ends"):
+            import copy  # not needed to import dezero
+
+            node = copy.copy(self)
         handles = [x if isinstance(x, Variable) else _operand(x, inputs) for x in inputs]
         if len(handles) > 1:
             self._check_places(handles)
         ys = node.forward(*[handle.data for handle in handles])
         several = isinstance(ys, tuple)
-        results = [_handle(self._result(y), None) for y in (ys if several else (ys,))]
+        results = [self._result(y) for y in (ys if several else (ys,))]
         node._ends = edges = tuple([handle._node for handle in handles])
-        rank = max([edge._rank for edge in edges if edge is not None], default=-1) + 1
+        rank = 0
+        for edge in edges:
+            if edge is not None and edge._rank >= rank:
+                rank = edge._rank + 1
         if rank and recording():
             node._inputs = [_twin(handle) for handle in handles]
             # Weakly: a grad, or what is assigned to a Variable later, may lead back here.
             node._held = tuple([ref(handle) for handle in handles])
-            node._like = [(handle._data.shape, handle._data.dtype) for handle in handles]
+            node._like = [v._kind or (v._data.shape, v._data.dtype) for v in handles]
             node._rank, node._watch = rank, None
             node._ys = [y._data for y in results] if self._asks_outputs else None
             if several:
@@ -580,7 +617,7 @@ class Function:
             if data.__class__ is not first.__class__ and backend_of(data) is not backend_of(first):
                 raise mixed(type(self).__name__, first, data)
 
-    def _result(self, y: Any) -> Array:
+    def _result(self, y: Any) -> Variable:
         if by_type.get(y.__class__) is None:
             y = as_array(_raw(y))
             try:
@@ -588,7 +625,7 @@ class Function:
             except TypeError as error:
                 msg = f"{type(self).__name__}.forward returned {type(y)}, expected an array"
                 raise TypeError(msg) from error
-        return y
+        return _handle(y, None)
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -623,7 +660,7 @@ class Function:
             if not lowest <= generation < self._rank:  # its results lie at its rank already
                 msg = f"generation is {generation}, expected {lowest} to {self._rank - 1}"
                 raise ValueError(f"{type(self).__name__}: {msg}, as the graph was recorded")
-        self._rank = generation + 1
+        cast(Any, self)._rank = generation + 1
 
     @property
     def _edges(self) -> tuple[Any, ...]:
@@ -660,7 +697,8 @@ class Function:
     def _pull(self, g: Any, sweep: Sweep, keep: bool) -> bool:
         """Pass the gradient on to the inputs, from a sweep of raw and real arrays."""
         self._pull_general(g, sweep, keep)
-        return any(backend_of(x._data).is_complex(x.dtype) for x in self._inputs)
+        unknown = [x for x in self._inputs if x._kind is None]  # else real
+        return any(backend_of(x._data).is_complex(x.dtype) for x in unknown) if unknown else False
 
     def _pull_general(self, g: Any, sweep: Sweep, keep: bool) -> None:
         """Pass the gradient on to the inputs, from any sweep."""
@@ -731,10 +769,13 @@ def _names(code: Any, name: str) -> bool:
     return name in code.co_names or any(_names(part, name) for part in inner)
 
 
+_Bare = type("Function", (Function,), {"__module__": __name__})
+
+
 def _twin(handle: Variable) -> Variable:
     """A handle of its own, which later assignments to ``handle`` do not reach."""
     twin = _handle(handle._data, handle._node)
-    twin.name = handle.name
+    twin.name, twin._kind = handle.name, handle._kind
     return twin
 
 

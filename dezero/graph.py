@@ -111,16 +111,16 @@ def deliver(sweep: Sweep, edge: Any, g: Any) -> None:
         return
     if bucket.__class__ is tuple:
         bucket = sweep.table[rank] = {bucket[0]: bucket[1]}
-    if edge not in bucket:
+    old = bucket.get(edge)
+    if old is None:
         bucket[edge] = g
     elif edge in sweep.owned:
-        old = bucket[edge]
         if old.__class__ is ndarray and old.dtype is g.dtype:
             old += g
             return
         bucket[edge] = (by_type.get(old.__class__) or backend_of(old)).add_into(old, g)
     else:
-        bucket[edge] = bucket[edge] + g
+        bucket[edge] = old + g
         if not sweep.record:
             sweep.owned.add(edge)
 
@@ -149,7 +149,7 @@ def run(
         The gradients of the leaves, and the nodes whose gradient is memory of the sweep's own.
     """
     seeds = list(seeds)
-    top = max(node._rank for node, _ in seeds)
+    top = max([node._rank for node, _ in seeds])
     lowest = min((node._rank for node in wanted), default=0) if wanted is not None else 0
     sweep = Sweep(top, record, wanted)
     for node, g in seeds:

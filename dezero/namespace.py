@@ -6,12 +6,13 @@ namespace's library (constants), or speaks of dtypes and devices.
 
 from __future__ import annotations
 
+import importlib
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from . import functions
-from .backends import Backend, backend_of
+from .backends import Backend, backend_of, numpy_backend
 from .core import Variable, _handle, _raw
 from .dispatch import EXTENSIONS
 from .functions.elementwise import astype
@@ -470,6 +471,8 @@ def namespace(x: Any, api_version: str | None = None) -> Namespace:
         msg = f"version {api_version!r} of the standard, expected one of {', '.join(_VERSIONS)}"
         raise ValueError(msg)
     backend = x if isinstance(x, Backend) else backend_of(_raw(x))
+    if backend is numpy_backend and backend not in _made:
+        importlib.import_module("dezero.xp")
     if backend not in _made:
         _made[backend] = Namespace(backend)
     return _made[backend]

@@ -10,7 +10,6 @@ from . import functions as F
 from .backends import backend_of, move
 from .config import recording
 from .core import Leaf, Variable
-from .namespace import namespace
 from .protocols import array_function, array_ufunc, host, refuse
 from .views import alone, private, replace, root, wanted
 
@@ -366,6 +365,8 @@ def _elements(self: Variable) -> Any:
 
 def _namespace(self: Variable, *, api_version: str | None = None) -> Any:
     """The differentiable namespace over this Variable's array library."""
+    from .namespace import namespace  # not needed to import dezero
+
     return namespace(self, api_version)
 
 
@@ -373,7 +374,8 @@ def setup_variable() -> None:
     """Attach the operators and methods to Variable. Importing dezero does it."""
     for name, function in _BINARY.items():
         setattr(Variable, f"__{name}__", function)
-        setattr(Variable, f"__r{name}__", _reflected(function))
+        commutes = name in ("add", "mul")
+        setattr(Variable, f"__r{name}__", function if commutes else _reflected(function))
         setattr(Variable, f"__i{name}__", _in_place(f"__i{name}__", function))
     for name, function in _COMPARISONS.items():
         setattr(Variable, f"__{name}__", function)

@@ -20,7 +20,7 @@ import numpy as np
 
 from .backends import Backend, backend_of, by_type, mixed, numpy_backend
 from .config import recording
-from .core import Function, Variable, _handle, filled
+from .core import SCALAR, Function, Variable, _handle, filled
 from .dispatch import common, explained, namespace_of, number, ops, registered, resolve, show
 from .graph import Output, Sweep, deliver
 from .writer import Writer, argument_names, defaults, signature
@@ -34,6 +34,7 @@ class _Released:
 
 
 RELEASED = _Released()
+_GONE: Any = ref(_Released())
 _Rule = Callable[..., Any] | None
 _new = object.__new__
 
@@ -115,6 +116,24 @@ def _outputs(node: Function, ys: tuple[Any, ...]) -> list[Variable]:
     return handles
 
 
+def _was_number(x: Any) -> bool:
+    return x.__class__ is np.ndarray and not x.shape and not x.flags.writeable
+
+
+def _saved(x: Any, edge: Any, kind: Any) -> Any:
+    """A saved array as a Variable on its edge; constants that were numbers as numbers."""
+    if edge is None:
+        if kind is not None and x.__class__ is np.ndarray and not x.shape:
+            return x.item()
+        if by_type.get(x.__class__) is None:
+            return x
+        kind = None
+    handle = _new(Variable)
+    handle._data, handle._node, handle._kind = x, edge, kind
+    handle.grad = handle.name = None
+    return handle
+
+
 class Node(Function):
     """One executed primitive."""
 
@@ -130,7 +149,9 @@ class Node(Function):
             edge = getattr(self, "e_" + name)
             handle = edge._out() if edge is not None and edge._out.__class__ is ref else None
             if handle is None:
-                data = getattr(self, "v_" + name, None)
+                data: Any = getattr(self, "v_" + name, None)
+                if edge is None and _was_number(data):
+                    data = data.item()
                 handle = _handle(None if data is RELEASED else data, edge)
             result.append(handle)
         return result
@@ -142,9 +163,53 @@ class Node(Function):
             setattr(self, name, RELEASED)
 
 
+class _One(ref, Node):  # type: ignore[type-arg]  # of Variables
+    """One with one result, to which it is itself the weak reference: one object less."""
+
+    __slots__ = ("_link", "_rank", "_watch")
+    __hash__, __eq__, __ne__ = object.__hash__, object.__eq__, object.__ne__
+    __repr__ = object.__repr__
+
+    @property
+    def _out(self) -> Any:
+        """A weak reference to the result, or what was assigned in its place."""
+        try:
+            return self._link
+        except AttributeError:
+            handle = self()
+            return _GONE if handle is None else ref(handle)
+
+    @_out.setter
+    def _out(self, out: Any) -> None:
+        self._link = out
+
+
+class _Several(Node):
+    __slots__ = ("_out", "_rank", "_watch")
+
+
 def _stub(*args: Any, **kwargs: Any) -> Any:
     # with other globals, where `write` is
     return write()(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
+
+
+# What the written functions refer to, and under "_" and its name what the recorders do.
+_PULLS = {
+    "RELEASED": RELEASED, "by_type": by_type, "checked": _checked, "backend_of": backend_of,
+    "deliver": deliver, "filled": filled, "fit": _fit, "namespace_of": namespace_of,
+    "ndarray": np.ndarray, "numpy": numpy_backend, "parts": _parts, "released": _released,
+    "saved": _saved,
+}  # fmt: skip
+_RECORDER = {
+    "Exception": Exception, "KeyError": KeyError, "Variable": Variable, "by_type": by_type,
+    "check_complex": _check_complex, "not_an_operand": _not_an_operand,
+    "common": common, "complex": complex, "default": numpy_backend, "explained": explained,
+    "float": float, "handle": _handle, "int": int, "isinstance": isinstance,
+    "like": _like, "mixed": mixed, "ndarray": np.ndarray, "new": _new, "number": number,
+    "numbers": numpy_backend.numbers,
+    "outputs": _outputs, "SCALAR": SCALAR, "recording": recording, "ref": ref, "resolve": resolve,
+}  # fmt: skip
+_GLOBALS: dict[str, Any] = _PULLS | {"_" + key: value for key, value in _RECORDER.items()}
 
 
 def _made(
@@ -155,26 +220,15 @@ def _made(
         raise TypeError(msg)
     name = formula.__name__
     own = (formula.__module__ or "").startswith("dezero.")
-    pulls = {
-        "RELEASED": RELEASED, "by_type": by_type, "checked": _checked, "backend_of": backend_of,
-        "deliver": deliver, "filled": filled, "fit": _fit, "handle": _handle,
-        "namespace_of": namespace_of, "parts": _parts, "released": _released,
-    }  # fmt: skip
-    recorder = {
-        "Exception": Exception, "KeyError": KeyError, "Variable": Variable, "by_type": by_type,
-        "check_complex": _check_complex, "not_an_operand": _not_an_operand,
-        "common": common, "complex": complex, "default": numpy_backend, "explained": explained,
-        "formula": formula, "handle": _handle, "isinstance": isinstance,
-        "like": _like, "mixed": mixed, "ndarray": np.ndarray, "new": _new, "number": number,
-        "outputs": _outputs, "recording": recording, "ref": ref, "resolve": resolve,
-    }  # fmt: skip
-    globals_: dict[str, Any] = pulls | {"_" + key: value for key, value in recorder.items()}
-    globals_["__name__"] = formula.__module__
-    writer = Writer(formula, rules, broadcasts, gate, own)
+    globals_ = {**_GLOBALS, "_formula": formula, "__name__": formula.__module__}
+    # What is wrong with somebody's rules is said at once; our own are read when they are needed.
+    writer = None if own else Writer(formula, rules, broadcasts, gate, own)
     function: Any = types.FunctionType(_stub.__code__, globals_, name)
 
     def write() -> Any:
+        nonlocal writer
         if "written" not in globals_:
+            writer = writer or Writer(formula, rules, broadcasts, gate, own)
             for o, rule in zip(writer.operands, rules, strict=True):
                 globals_["rule_" + o] = rule
             globals_.update(defaults(formula))
@@ -183,6 +237,7 @@ def _made(
             source += "\n" + writer.edges()
             source += "\n" + writer.pull(False, gate, several)
             source += "\n" + writer.pull(True, gate, several)
+            globals_.update({f"_np_{n}": getattr(numpy_backend, n) for n in writer.natives})
             import linecache  # shows the source in tracebacks; not needed to import dezero
 
             file = f"<dezero {name}>"
@@ -197,7 +252,7 @@ def _made(
                 f"v_{n}" for n in writer.saved if n == "y" or n in writer.operands
             )
             title = "".join(part.capitalize() for part in name.split("_"))
-            globals_["_Node"] = type(title, (Node,), body)
+            globals_["_Node"] = type(title, (_Several if several else _One,), body)
             written = globals_["written"] = space[name]
             function.__defaults__, function.__kwdefaults__ = (
                 written.__defaults__,
@@ -267,7 +322,7 @@ def elementwise(*rules: _Rule, conjugates: bool = False) -> Callable[[Any], Any]
 class VariadicNode(Function):
     """One executed primitive over a sequence of arrays."""
 
-    __slots__ = ("_ends", "_like", "asked")
+    __slots__ = ("_ends", "_like", "_out", "_rank", "_watch", "asked")
     asked: dict[str, Any]
     rule: Any
     formula: Any

@@ -8,6 +8,7 @@ twice) is called.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from opcode import opmap
 from typing import Any
@@ -152,10 +153,16 @@ class Writer:
         # How many operands pass on their shape and dtype if these are known to be the same.
         self.kinds = len(rules) if own and broadcasts and not gate and len(rules) < 3 else 0
         self.fits = [rule is not None and (not own or len(rules) > 1) for rule in rules]
+        self.known = self.kinds > 0 or (any(self.fits) and own and not broadcasts)
         arguments = ", ".join((*self.operands, *(f"{p}={p}" for p in self.rest)))
         self.call = f"_formula(_xp, {arguments})"
         if broadcasts and not self.rest and not formula.__defaults__:
             self.call = expression(formula, {o: o for o in self.operands}, "_xp") or self.call
+        self.natives: set[str] = set()
+        # Whether operands that are numbers may be arrays of rank 0: nobody asks for their class.
+        texts = [self._term(o, "v_") for o in self.differentiable()]
+        self.settles = self.kinds == 2 == len(texts) and "_formula(" not in self.call
+        self.settles = self.settles and not any(text.startswith("rule_") for text in texts)
 
     def _term(self, o: str, prefix: str) -> str:
         """The gradient of operand ``o``: its rule's expression, or a call of the rule."""
@@ -169,6 +176,15 @@ class Writer:
         if not set(self.needs[index]) & set(self.rest):
             text = expression(self.rules[index], names)
         return text or f"rule_{o}({', '.join(['xp', *asked])})"
+
+    def _native(self, text: str, xp: str, numpy: str) -> str:
+        """``text``; for NumPy with its functions as globals, which Python finds in less time."""
+        names = set(re.findall(rf"\b{xp}\.(\w+)", text))
+        if not names or not all(hasattr(numpy_backend, name) for name in names):
+            return text
+        self.natives |= names
+        native = re.sub(rf"\b{xp}\.(\w+)", r"_np_\1", text)
+        return f"{native} if {xp} is {numpy} else {text}"
 
     def slots(self) -> list[str]:
         edges = ["e_" + o for o, rule in zip(self.operands, self.rules, strict=True) if rule]
@@ -187,21 +203,23 @@ class Writer:
         everything = ", ".join(operands)
         w = [f"def {name}({signature}):"]
         for o in operands:
-            w += [f" if _isinstance({o}, _Variable):"]
+            other = f"{o}.__class__ is not _ndarray and _isinstance({o}, _Variable)"
+            w += [f" if {o}.__class__ is _Variable or ({other}):"]
             w += [f"  _e_{o} = {o}._node"] if "_e_" + o in edges else []
-            w += [f"  _k_{o} = {o}._kind"] if self.kinds else []
+            w += [f"  _k_{o} = {o}._kind"] if self.known else []
             w += [f"  {o} = {o}._data"]
             w += [f"  if {o} is None: _e_{o} = None"] if o in self.optional else []
             w += [" else:"]
             w += [f"  _e_{o} = None"] if "_e_" + o in edges else []
-            w += [f"  _k_{o} = None"] if self.kinds else ["  pass"]
+            w += [f"  _k_{o} = None"] if self.known else ["  pass"]
         w += self._find_backend(everything)
         w += [" if _xp is None:", "  _xp = _default"]
         w += [f"  {operands[0]} = _number('{name}', '{operands[0]}', {operands[0]})"]
         if self.careful:
             o = everything
             w += [f" if _k_{o} is None and _xp is _default: _xp = _xp.careful({o})"]
-        w += [" try:", f"  _y = {self.call}", " except _Exception as _error:"]
+        call = self._native(self.call, "_xp", "_default")
+        w += [" try:", f"  _y = {call}", " except _Exception as _error:"]
         w += [f"  raise _explained(_error, '{name}', ({everything},)) from None"]
         for p in self.rest if self.checks else ():
             w += [f" if _isinstance({p}, _Variable): raise _not_an_operand('{name}', '{p}')"]
@@ -214,19 +232,19 @@ class Writer:
             w += [" _v = _new(_Variable)", " _v._data = _y", " _v.grad = _v.name = None"]
             w += [f" _v._kind = _k_{operands[0]}" if self.kinds == 1 else " _v._kind = None"]
             w += [f" if ({silent}) or not _recording():", "  _v._node = None", "  return _v"]
-        w += [" _node = _Node()", " _node._watch = None"]
+        w += [f" _node = {'_new(_Node)' if several else '_Node(_v)'}", " _node._watch = None"]
         if len(edges) == 1:
             w += [f" _node._rank = {edges[0]}._rank + 1"]
         else:
-            w += [" _rank = 0"]
-            for e in edges:
+            w += [f" _rank = 0 if {edges[0]} is None else {edges[0]}._rank"]
+            for e in edges[1:]:
                 w += [f" if {e} is not None:", f"  _r = {e}._rank", "  if _r > _rank: _rank = _r"]
             w += [" _node._rank = _rank + 1"]
         w += [f" _node.{e[1:]} = {e}" for e in edges]
         w += self._keep(edges) + self._likes()
         if several:
             return "\n".join([*w, " return _outputs(_node, _y)"])
-        return "\n".join([*w, " _v._node = _node", " _node._out = _ref(_v)", " return _v"])
+        return "\n".join([*w, " _v._node = _node", " return _v"])
 
     def _find_backend(self, everything: str) -> list[str]:
         operands = self.operands
@@ -240,13 +258,39 @@ class Writer:
             return [*w, f" else: _xp = _common('{self.name}', ({everything},), None)"]
         a, b = operands
         w = [f" if {a}.__class__ is _ndarray and {b}.__class__ is _ndarray:"]
-        w += ["  _xp, _arrays = _default, True", " else:"]
+        w += ["  _xp, _arrays = _default, True", *self._scalars("")]
+        w += [*self._number(b, a), *self._number(a, b), " else:"]
         w += ["  try:", f"   _xp = _by_type[{a}.__class__]", f"   _xb = _by_type[{b}.__class__]"]
         w += ["  except _KeyError:", f"   _xp, _xb = _resolve('{self.name}', {everything})"]
-        w += ["  _arrays = _xp is _xb", "  if not _arrays:", "   if _xp is None:", "    _xp = _xb"]
+        w += ["  _arrays = _xp is _xb"]
+        w += self._scalars(f" and {a}.__class__ is not {b}.__class__")
+        w += ["  if not _arrays:", "   if _xp is None:", "    _xp = _xb"]
         # Python's complex takes np.float64 for a float of its own, and gives no array.
         w += [f"    if _complex is {a}.__class__ and _xp is _default: {b} = _xp.asarray({b})"]
         return [*w, f"   elif _xb is not None: raise _mixed('{self.name}', {everything})"]
+
+    def _scalars(self, other: str) -> list[str]:
+        """NumPy's arrays of rank 0 as its scalars, with which Python computes much faster."""
+        if self.kinds != 2:
+            return []
+        a, b = self.operands
+        return [f"  if _k_{a} is _SCALAR is _k_{b}{other}: {a}, {b} = {a}[()], {b}[()]"]
+
+    def _number(self, number: str, array: str) -> list[str]:
+        """A Python number beside an array of NumPy's.
+
+        Of one of rank 0 Python computes faster with the scalar, NumPy of others with an array.
+        """
+        if self.kinds != 2:
+            return []
+        kinds = f"({number}.__class__ is _float or {number}.__class__ is _int)"
+        w = [f" elif {array}.__class__ is _ndarray and {kinds}:"]
+        w += ["  _xp, _arrays = _default, False"]
+        w += [f"  if _k_{array} is _SCALAR: {array} = {array}[()]"]
+        if self.settles:
+            w += ["  else:", f"   _table = _numbers.get({array}.dtype)"]
+            w += [f"   if _table is not None: {number} = _table[{number}]"]
+        return w
 
     def _keep(self, edges: list[str]) -> list[str]:
         w = []
@@ -271,21 +315,22 @@ class Writer:
         terms = []
         for o, fits in zip(self.operands, self.fits, strict=True):
             others = [x for x in self.operands if x != o] if len(self.operands) == 2 else []
-            like = (
-                f"_like({', '.join(['_xp', o, '_y', *others])})"
-                if not self.checks
-                else f"({o}.shape, {o}.dtype)"
-            )
-            like = like if self.broadcasts else f"({o}.shape, {o}.dtype)"
+            like = f"({o}.shape, {o}.dtype)"
+            if self.broadcasts and not self.checks:
+                like = f"_like({', '.join(['_xp', o, '_y', *others])})"
+            elif self.known:
+                like = f"_k_{o} or {like}"
             terms += [f"None if _e_{o} is None else {like}" if fits else "None"]
         likes = f"_node.l = ({', '.join(terms)},)"
         if self.checks or not self.broadcasts or len(self.operands) != 2:
             return [" " + likes]
         a, b = self.operands
-        known = f"_v._kind = _k_{a} or _k_{b} or None"
-        w = [" _node.l = None", f" if _k_{a} and (_k_{a} is _k_{b} or _k_{a} == _k_{b}):"]
-        w += [f"  _v._kind = _k_{a}", " elif _arrays:"]
-        w += [f"  if {a}.dtype is {b}.dtype and {a}.shape == {b}.shape: {known}"]
+        known = f"_v._kind = _k_{a} or _k_{b}"
+        w = [" _node.l = None", f" if _k_{a} is _k_{b} is not None: _v._kind = _k_{a}"]
+        w += [" elif _arrays:"]
+        alike = f"{a}.dtype is {b}.dtype and {a}.shape == {b}.shape"
+        w += [f"  if ({b}.dtype is _k_{a}[1] and {b}.shape == _k_{a}[0]) if _k_{a} else ({alike}):"]
+        w += [f"   {known}"]
         w += [f"  else: {likes}", f" elif _complex is {a}.__class__ or _complex is {b}.__class__:"]
         return [*w, "  " + likes, f" else: {known}"]
 
@@ -303,25 +348,14 @@ class Writer:
             " table = sweep.table",
         ]
         if general:
-            if several:
-                w += [" g = filled(self, g, sweep)"]
-            one = "g[0]" if several else "g"
-            w += [" record, wanted = sweep.record, sweep.wanted"]
-            w += [
-                f" raw = {one}._data if record else {one}",
-                " xp = by_type.get(raw.__class__) or backend_of(raw)",
-            ]
-            w += [f" conjugate = {not gate} and xp.is_complex(raw.dtype)"]
-            w += [
-                " if record: xp = xp.recorded or namespace_of(xp)",
-                f" if conjugate: g = {'[xp.conj(v) for v in g]' if several else 'xp.conj(g)'}",
-            ]
+            w += self._general(gate, several)
         elif several:
             w += [" g = filled(self, g, sweep)", " xp = backend_of(g[0])"]
         elif gate or any("xp" in self._term(o, "v_") for o in self.differentiable()):
-            w += [" xp = by_type.get(g.__class__) or backend_of(g)"]
+            w += [" xp = numpy if g.__class__ is ndarray else by_type.get(g.__class__)"]
+            w += [" if xp is None: xp = backend_of(g)"]
         w += [f" v_{n} = self.v_{n}" for n in self.saved]
-        w += [" likes = self.l"] if any(self.fits) else []
+        w += [" likes = self.l"] if any(self.fits) and not general else []
         arrays = [n for n in self.saved if n == "y" or n in self.operands]
         if arrays:
             w += [" if not keep: " + " = ".join(f"self.v_{n}" for n in arrays) + " = RELEASED"]
@@ -333,6 +367,29 @@ class Writer:
             if rule is not None:
                 w += self._one(o, names, fits, general, gate, several)
         return "\n".join([*w, " return complex_now" if gate and not general else ""])
+
+    def _general(self, gate: bool, several: bool) -> list[str]:
+        """What a sweep is: of which namespace, recorded, of complex numbers."""
+        one = "g[0]" if several else "g"
+        w = [" g = filled(self, g, sweep)"] if several else []
+        w += [" record, wanted = sweep.record, sweep.wanted"]
+        w += [" likes = self.l"] if any(self.fits) else []
+        backend = "by_type.get(raw.__class__) or backend_of(raw)"
+        recorded = "xp.recorded or namespace_of(xp)"
+        indent = " "
+        if self.kinds:  # operands are like the result, unless they were broadcast
+            known = "record and likes is None" if any(self.fits) else "record"
+            w += [f" kind = g._kind if {known} else None", " if kind is not None:"]
+            w += ["  conjugate = False"]
+            if any("xp" in self._term(o, "w_") for o in self.differentiable()):
+                w += ["  raw = g._data", f"  xp = {backend}", f"  xp = {recorded}"]
+            w += [" else:"]
+            indent = "  "
+        rest = [f"raw = {one}._data if record else {one}", f"xp = {backend}"]
+        rest += [f"conjugate = {not gate} and xp.is_complex(raw.dtype)"]
+        rest += [f"if record: xp = {recorded}"]
+        rest += [f"if conjugate: g = {'[xp.conj(v) for v in g]' if several else 'xp.conj(g)'}"]
+        return w + [indent + line for line in rest]
 
     def _one(self, o: str, names: tuple[str, ...], *flags: bool) -> list[str]:
         fits, general, gate, several = flags
@@ -346,10 +403,10 @@ class Writer:
                 elif general:
                     constant = n != "y" and n not in self.differentiable()
                     edge = "self" if n == "y" else "None" if constant else f"self.e_{n}"
-                    w += [f"  w_{n} = v_{n}"]
-                    w += [f"  if record and by_type.get(v_{n}.__class__) is not None:"]
-                    w += [f"   w_{n} = handle(v_{n}, {edge})"]
-        w += [f"  d = {self._term(o, 'w_' if general else 'v_')}"]
+                    kind = "kind" if self.kinds else "None"
+                    w += [f"  w_{n} = saved(v_{n}, {edge}, {kind}) if record else v_{n}"]
+        term = self._term(o, "w_" if general else "v_")
+        w += [f"  d = {term if general or several else self._native(term, 'xp', 'numpy')}"]
         xp, i = "xp" if general else "backend_of(d)", self.operands.index(o)
         if general:
             w += ["  if conjugate: d = xp.conj(d)"]
@@ -357,9 +414,9 @@ class Writer:
             about = f"'{self.name}', '{o}', {self.broadcasts}"
             w += [f"  d = checked({'xp' if general else 'None'}, d, self.l[{i}], {about})"]
         elif fits:
-            w += [
-                f"  if likes is not None and likes[{i}] is not None: d = fit({xp}, d, likes[{i}])"
-            ]
+            w += ["  if likes is not None:", f"   like = likes[{i}]"]
+            w += ["   if like is not None and (d.shape != like[0] or d.dtype is not like[1]):"]
+            w += [f"    d = fit({xp}, d, like)"]
         if gate and not general:
             w += ["  complex_now = complex_now or xp.is_complex(d.dtype)"]
         w += [f"  rank = e_{o}._rank", f"  if table[rank] is None: table[rank] = (e_{o}, d)"]

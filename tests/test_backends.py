@@ -121,7 +121,7 @@ CHECKS: dict[str, list[tuple[Any, ...]]] = {
 # Protocol with tests of its own, below or in other files.
 ELSEWHERE = {
     "add_into", "astype", "careful", "check_labels", "convolve", "convolve_gradients",
-    "convolve_input", "convolve_weight", "copy", "device", "devices", "floor_divide",
+    "convolve_input", "convolve_weight", "copy", "device", "devices", "finfo", "floor_divide",
     "fold_windows", "from_numpy", "holders", "holds", "is_complex", "is_inexact", "normalize",
     "normalize_gradients", "owned", "place", "pool_max", "pool_max_pick", "pool_max_spread",
     "pool_sum", "pool_sum_spread", "put", "shares", "special", "special_function", "to_device",
@@ -151,6 +151,13 @@ def compare(got: np.ndarray, want: np.ndarray) -> None:
 
 def test_each_override_has_a_check(lane):
     assert not set(replaced(lane.name)) - set(CHECKS) - ELSEWHERE
+
+
+def test_finfo_of_an_array_and_of_a_dtype(lane):
+    for dtype in (np.float32, np.float64):
+        x = lane.array(np.ones(2, dtype))
+        for info in (lane.xp.finfo(x.dtype), lane.xp.finfo(x)):
+            assert (float(info.eps), int(info.bits)) == (np.finfo(dtype).eps, dtype(0).itemsize * 8)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NaN and infinity are among the operands

@@ -10,7 +10,6 @@ from .elementwise import *
 from .indexing import *
 from .linear_algebra import *
 from .manipulation import *
-from .set import *
 from .sorting import *
 from .statistical import *
 from .utility import *
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from .random import *
     from .recurrent import *
     from .resampling import *
+    from .set import *
 
 _BY_USE = (
     "activation",
@@ -47,6 +47,7 @@ _BY_USE = (
     "random",
     "recurrent",
     "resampling",
+    "set",
 )
 
 # What the book's module has from others.

@@ -5,7 +5,6 @@ At a kink the gradient is the mean of both sides' (``maximum`` of equals, ``abs`
 at 0), a gradient of 0 that arrives stays 0: ``where(x > 0, sqrt(x), 0)`` is finite everywhere.
 """
 
-import cmath
 import math
 
 from ..backends import backend_of
@@ -183,6 +182,8 @@ def _power_base(xp, g, x, c):
 
 def _power_exponent(xp, g, y, x, c):
     if isinstance(x, complex):
+        import cmath  # a file of its own, not needed to import dezero
+
         return g * y * (cmath.log(x) if x else 0.0)
     if isinstance(x, (int, float)):
         return g * y * math.log(x) if x > 0 else g * y * (0.0 if x == 0 else math.nan)
@@ -508,7 +509,7 @@ def cosh(xp, x):
     return xp.cosh(x)
 
 
-@elementwise(lambda xp, g, y: g * (1.0 - y * y))
+@elementwise(lambda xp, g, y: g * (1.0 - xp.square(y)))
 def tanh(xp, x):
     """Hyperbolic tangent."""
     return xp.tanh(x)

@@ -205,9 +205,8 @@ def _check_gauge(xp, name, what, violation, *gradients):
     for g in gradients[1:]:
         total = total + backend.max(backend.abs(_plain(xp, g)[1]))
     allowed = total * float(backend.finfo(total.dtype).eps) ** 0.25
-    if backend.holds(backend.max(backend.abs(violation)) > allowed):
-        msg = f"{name}: the loss depends on {what}, so that it has no gradient"
-        raise ValueError(msg)
+    msg = f"{name}: the loss depends on {what}, so that it has no gradient"
+    backend.check_not(backend.max(backend.abs(violation)) > allowed, msg)
 
 
 _PHASES = "the phases of complex vectors, which are arbitrary"
@@ -635,12 +634,11 @@ def _eig_back(xp, vectors, part):
     if n:
         s = backend.linalg.svdvals(raw)
         limit = n * float(backend.finfo(s.dtype).eps)
-        if backend.holds(backend.any(s[..., -1] <= limit * s[..., 0])):
-            msg = (
-                "eig: a matrix is defective, it has fewer eigenvectors than its size, so that its "
-                "eigenvalues have no gradient"
-            )
-            raise ValueError(msg)
+        msg = (
+            "eig: a matrix is defective, it has fewer eigenvectors than its size, so that its "
+            "eigenvalues have no gradient"
+        )
+        backend.check_not(backend.any(s[..., -1] <= limit * s[..., 0]), msg)
     adjoint = _adjoint(xp, vectors)
     return xp.linalg.solve(adjoint, xp.matmul(part, adjoint))
 

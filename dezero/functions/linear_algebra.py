@@ -1,7 +1,6 @@
 """Products of matrices, vectors and arrays of them."""
 
 import math
-import string
 
 from ..backends import backend_of, is_integer, normalized_axes
 from ..core import Variable, _operand
@@ -75,13 +74,15 @@ def linear(xp, x, W, b=None):
     y = xp.matmul(x, W)
     if b is None:
         return y
-    if b.shape not in ((), (1,), (W.shape[1],), (1, W.shape[1])):
+    if b.shape != W.shape[1:] and b.shape not in ((), (1,), (1, W.shape[1])):
         msg = f"linear: b has shape {b.shape}, expected ({W.shape[1]},)"
         raise ValueError(msg)
     return xp.add(y, b)
 
 
 linear_simple = linear
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def tensordot(a, b, axes=2):
@@ -207,11 +208,11 @@ def _explicit(subscripts, arrays):
     if len(terms) != len(arrays):
         msg = f"einsum: {subscripts!r} names {len(terms)} operands, got {len(arrays)}"
         raise ValueError(msg)
-    free = [c for c in string.ascii_letters if c not in subscripts]
+    free = [c for c in _LETTERS if c not in subscripts]
     longest = 0
     for term, a in zip(terms, arrays, strict=True):
         named = term.replace("...", "", 1)
-        if not all(c in string.ascii_letters for c in named):
+        if not all(c in _LETTERS for c in named):
             msg = f"einsum: {subscripts!r} has characters other than letters, ',', '->' and '...'"
             raise ValueError(msg)
         extra = a.ndim - len(named)
