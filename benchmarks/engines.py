@@ -11,10 +11,17 @@ class Missing(Exception):
 
 
 class Engine:
-    """Attributes: ``module``, what is imported; ``method``, whose methods of a program it takes."""
+    """An engine.
+
+    Attributes:
+        module: What is imported.
+        method: Whose methods of a program it takes.
+        calls: How many calls of a step make it ready; the results of the last one are checked.
+    """
 
     module = ""
     method = ""
+    calls = 1
 
     def __init__(self, threads):
         try:
@@ -28,6 +35,9 @@ class Engine:
     def finished(self, step):
         """``step`` as it is timed."""
         return step
+
+    def check(self, step):
+        """Raise an error unless ``step`` has become what is to be timed."""
 
     def recorded(self, forward, leaves):
         """Something that keeps all alive which the gradients of ``forward(*leaves)`` need."""
@@ -84,6 +94,8 @@ class Dezero(Engine):
 
 
 class Compiled(Dezero):
+    calls = 4  # two are recorded
+
     def __init__(self, threads):
         super().__init__(threads)
         if not hasattr(self.library, "compile"):
@@ -91,6 +103,10 @@ class Compiled(Dezero):
 
     def finished(self, step):
         return self.library.compile(step)
+
+    def check(self, step):
+        if step.reasons or not step.programs:
+            raise RuntimeError(f"not replayed: {step.reasons}")
 
 
 class Book(Dezero):

@@ -93,8 +93,10 @@ class Suite:
         """Seconds an operation, in alternating rounds; without the engines that are wrong."""
         threads = workload.threads or self.threads
         samples, number, operations, rounds = {}, {}, {}, {}
+        calls = {engine: ENGINES[self.engines[engine][0]].calls for engine in engines}
         try:
-            truth = self.worker("numpy", threads).ask("truth", workload.name)
+            numpy = self.worker("numpy", threads)
+            truth = {n: numpy.ask("truth", workload.name, n) for n in sorted({*calls.values()})}
         except Refused as refusal:
             self.note(workload, "numpy", str(refusal), True)
             return samples
@@ -104,7 +106,7 @@ class Suite:
                 if engine not in self.versions:
                     self.versions[engine] = worker.ask("about")[0]
                 arrays, operations[engine] = worker.ask("results", workload.name)
-                if error := wrong(arrays, truth, workload):
+                if error := wrong(arrays, truth[calls[engine]], workload):
                     worker.ask("drop")
                     raise Refused(error, True)
                 number[engine], seconds = worker.ask("repeats", self.seconds)

@@ -45,19 +45,26 @@ class Session:
         return importlib.metadata.version(self.engine.module), library.__file__
 
     def results(self, name):
-        """The arrays of the first step, and by how many operations a time is divided."""
+        """The arrays of the first step of those to be timed, and what a time is divided by."""
         program = WORKLOADS[name].make()
         self.set_up(program)
-        arrays = [self.engine.host(x) for x in self.run()]
+        for _ in range(self.engine.calls):
+            found = self.run()
+        self.engine.check(self.step)
+        arrays = [self.engine.host(x) for x in found]
+        del found
         gc.collect()
         # The size of a library, that is of its modules, must not count for its graphs.
         gc.freeze()
         return arrays, program.operations
 
-    def truth(self, name):
-        """The same arrays from float64."""
+    def truth(self, name, calls):
+        """The arrays of a later step, from float64."""
         self.set_up(WORKLOADS[name].make().widened())
-        arrays = [self.engine.host(x) for x in self.run()]
+        for _ in range(calls):
+            found = self.run()
+        arrays = [self.engine.host(x) for x in found]
+        del found
         self.drop()
         return arrays
 

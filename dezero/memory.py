@@ -1,4 +1,4 @@
-"""The pool of freed memory that new arrays on the host are made of.
+"""The memory of arrays: the pool that new ones on the host are made of, and what a step needs.
 
 NumPy asks the C library for the memory of each array. glibc, that of most Linux systems, returns to
 the system what large arrays leave, and the system clears every page of the next one: up to half of
@@ -7,15 +7,20 @@ again at once. When dezero is imported it has glibc keep up to 1 GiB; the enviro
 ``DEZERO_HEAP_LIMIT`` names another number of bytes, and 0 leaves everything as it is. The pool is
 the process's: other libraries that ask glibc for memory share it. Other C libraries are left alone,
 and CuPy and PyTorch have pools of their own for the memory of devices.
+
+`peak` tells how much memory a piece of code needs.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-__all__ = ["Usage", "is_available", "release", "set_limit", "usage"]
+__all__ = ["Peak", "Usage", "is_available", "peak", "release", "set_limit", "usage"]
 
 _DEFAULT = 1 << 30
 _MOST = (1 << 31) - 1  # thresholds are C ints
@@ -122,6 +127,125 @@ def release() -> None:
     """
     if _library is not None:
         _library.malloc_trim(ctypes.c_size_t(0))
+
+
+class _Meter:
+    """A library's count of bytes in use: now, and at most since it was told to begin anew."""
+
+    def __init__(
+        self, now: Callable[[], int], top: Callable[[], int], anew: Callable[[], None]
+    ) -> None:
+        for meter in _running:
+            meter.look()  # what the library knows is forgotten in a moment
+        anew()
+        self.top, self.start = top, now()
+        self.highest = self.start
+
+    def look(self) -> None:
+        self.highest = max(self.highest, self.top())
+
+    def most(self) -> int:
+        if self in _running:
+            self.look()
+        return self.highest - self.start
+
+    def __enter__(self) -> None:
+        _running.append(self)
+
+    def __exit__(self, *exc: object) -> None:
+        self.look()
+        _running.remove(self)
+
+
+_running: list[_Meter] = []
+
+
+def _hooked(cupy: Any) -> Any:
+    """A hook of CuPy's pool that counts bytes: ``most()`` as of `_Meter`."""
+
+    class Hook(cupy.cuda.MemoryHook):
+        name = "dezero.memory.peak"
+        now = highest = 0
+
+        def malloc_postprocess(self, **kwargs: Any) -> None:
+            self.now += kwargs["mem_size"]
+            self.highest = max(self.highest, self.now)
+
+        def free_postprocess(self, **kwargs: Any) -> None:
+            self.now -= kwargs["mem_size"]
+
+        def most(self) -> int:
+            return self.highest
+
+    return Hook()
+
+
+class Peak:
+    """The most bytes that were in use at a time beyond those at the start: see `peak`.
+
+    Attributes:
+        host: Arrays of NumPy, and whatever else Python allocates.
+        device: Arrays of CuPy and PyTorch on the current CUDA device; 0 if neither uses one.
+    """
+
+    def __init__(self, host: _Meter, devices: list[Any]) -> None:
+        self._host, self._devices = host, devices
+
+    @property
+    def host(self) -> int:
+        """Bytes of Python."""
+        return self._host.most()
+
+    @property
+    def device(self) -> int:
+        """Bytes of the device."""
+        return sum(meter.most() for meter in self._devices)
+
+    def __repr__(self) -> str:
+        return f"<peak: {self.host} bytes on the host, {self.device} on the device>"
+
+
+@contextmanager
+def peak() -> Iterator[Peak]:
+    """How much memory a ``with`` block needs: the most in use at a time, beyond what was before.
+
+    On the host tracemalloc counts, NumPy's arrays and all else that Python allocates. Meanwhile
+    operations on small arrays take about five times as long, a network's step with large ones a few
+    per cent more. Arrays of PyTorch on the host are not counted. On a CUDA device PyTorch's
+    allocator counts, and hooks on CuPy's pool do for this thread. The numbers can be read inside
+    the block, and blocks be nested; if tracemalloc runs already, its peak begins anew.
+
+    Example:
+        >>> import numpy as np
+        >>> with peak() as p:
+        ...     x = np.ones(1_000_000)
+        ...     y = x + x
+        ...     del x, y
+        >>> p.host // 1_000_000
+        16
+    """
+    import tracemalloc  # what it needs is not loaded yet when dezero is imported
+
+    cupy, torch = sys.modules.get("cupy"), sys.modules.get("torch")
+    with ExitStack() as stack:
+        if not tracemalloc.is_tracing():
+            tracemalloc.start()
+            stack.callback(tracemalloc.stop)
+        traced = tracemalloc.get_traced_memory
+        host = _Meter(lambda: traced()[0], lambda: traced()[1], tracemalloc.reset_peak)
+        devices: list[Any] = []
+        if torch is not None and torch.cuda.is_initialized():
+            cuda = torch.cuda
+            devices += [
+                _Meter(
+                    cuda.memory_allocated, cuda.max_memory_allocated, cuda.reset_peak_memory_stats
+                )
+            ]
+        if cupy is not None:
+            devices += [_hooked(cupy)]
+        for meter in (host, *devices):
+            stack.enter_context(meter)
+        yield Peak(host, devices)
 
 
 def _start() -> None:

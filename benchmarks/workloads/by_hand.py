@@ -53,6 +53,42 @@ def conv(x, w, b, pad):
     return y.reshape(n, o, h, v), backward
 
 
+def conv_of(x, w, b, stride, pad, dilation, groups):
+    """A convolution of any kind: an element of the kernel at a time."""
+    n, c, *size = x.shape
+    o, each, *kernel = w.shape
+    h, v = (
+        (m + 2 * pad - dilation * (k - 1) - 1) // stride + 1
+        for m, k in zip(size, kernel, strict=True)
+    )
+    padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    weights = w.reshape(groups, o // groups, each, *kernel)
+    taps = [(i, j) for i in range(kernel[0]) for j in range(kernel[1])]
+
+    def met(image, i, j):
+        rows, columns = (
+            slice(dilation * k, dilation * k + stride * (m - 1) + 1, stride)
+            for k, m in ((i, h), (j, v))
+        )
+        return image[:, :, rows, columns]
+
+    y = np.zeros((n, groups, o // groups, h * v), x.dtype)
+    for i, j in taps:
+        y += weights[..., i, j] @ met(padded, i, j).reshape(n, groups, each, h * v)
+
+    def backward(g):
+        gs = g.reshape(n, groups, o // groups, h * v)
+        gx, gw = np.zeros_like(padded), np.zeros_like(weights)
+        for i, j in taps:
+            part = met(padded, i, j).reshape(n, groups, each, h * v)
+            gw[..., i, j] = (gs @ part.swapaxes(-1, -2)).sum(0)
+            met(gx, i, j)[...] += (weights[..., i, j].swapaxes(-1, -2) @ gs).reshape(n, c, h, v)
+        gx = gx[:, :, pad : pad + size[0], pad : pad + size[1]]
+        return gx, gw.reshape(w.shape), g.sum((0, 2, 3))
+
+    return y.reshape(n, o, h, v) + b[:, None, None], backward
+
+
 def max_pool(x, size, stride, pad=0):
     """The largest number of each window; its gradient goes to the first of several."""
     widths = ((0, 0), (0, 0), (pad, pad), (pad, pad))

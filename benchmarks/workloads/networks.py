@@ -78,6 +78,51 @@ class Convolution(Gradient):
         return partial(mygrad_conv, pad=1)
 
 
+class ConvolutionOf(Gradient):
+    """A convolution of another kind, gradients of the input, the weights and the bias."""
+
+    autograd = mygrad = NO_CONVOLUTION
+
+    def __init__(self, x, w, stride=1, pad=0, dilation=1, groups=1):
+        self.options = stride, pad, dilation, groups
+        n, _, *size = x
+        inputs = w[1] * w[2] * w[3]
+        self.leaves = [
+            drawn(*x), drawn(*w, scale=inputs**-0.5, seed=2), drawn(w[0], scale=0.1, seed=3)
+        ]  # fmt: skip
+        sides = ((m + 2 * pad - dilation * (w[2] - 1) - 1) // stride + 1 for m in size)
+        self.g = drawn(n, w[0], *sides, seed=1)
+
+    def numpy(self):
+        return lambda x, w, b: by_hand.conv_of(x, w, b, *self.options)
+
+    def dezero(self):
+        import dezero.functions as F
+
+        stride, pad, dilation, groups = self.options
+        options = {"stride": stride, "pad": pad, "dilation": dilation, "groups": groups}
+        return lambda x, w, b: F.conv(x, w, b, **options)
+
+    def torch(self):
+        import torch
+
+        return lambda x, w, b: torch.nn.functional.conv2d(x, w, b, *self.options)
+
+    def jax(self):
+        import jax
+
+        stride, pad, dilation, groups = self.options
+
+        def forward(x, w, b):
+            y = jax.lax.conv_general_dilated(
+                x, w, (stride,) * 2, [(pad, pad)] * 2,
+                rhs_dilation=(dilation,) * 2, feature_group_count=groups,
+            )  # fmt: skip
+            return y + b[:, None, None]
+
+        return forward
+
+
 class VGG(Gradient):
     """Two convolutions with relu and a max pooling, gradients of all."""
 
@@ -1106,6 +1151,88 @@ class MLP(Program):
         return step, self.x, self.t
 
 
+class Deep(Gradient):
+    """64 layers of 128 with tanh; with ``segments``, these are computed again on the way back."""
+
+    def __init__(self, segments=0):
+        self.segments = segments
+        self.x = drawn(1024, 128)
+        ws = [drawn(128, 128, scale=1.2 * 128**-0.5, seed=i) for i in range(1, 65)]
+        self.leaves = [*ws, *(drawn(128, scale=0.1, seed=i) for i in range(65, 129))]
+        self.g = drawn(1024, 128, seed=129)
+
+    def numpy(self):
+        def forward(*params):
+            y, backs = self.x, []
+            for w, b in zip(params[:64], params[64:], strict=True):
+                y, linear = by_hand.linear(y, w, b)
+                y = np.tanh(y)
+                backs.append((linear, y))
+
+            def backward(g):
+                gws, gbs = [], []
+                for linear, y in reversed(backs):
+                    g, gw, gb = linear(g * (1 - y * y))
+                    gws, gbs = [gw, *gws], [gb, *gbs]
+                return [*gws, *gbs]
+
+            return y, backward
+
+        return forward
+
+    def by(self, x, layer, again):
+        def some(x, *params):
+            half = len(params) // 2
+            for w, b in zip(params[:half], params[half:], strict=True):
+                x = layer(x, w, b)
+            return x
+
+        def forward(*params):
+            y, size = x, 64 // (self.segments or 1)
+            for i in range(0, 64, size):
+                part = params[i : i + size] + params[64 + i : 64 + i + size]
+                y = again(some, y, *part) if self.segments else some(y, *part)
+            return y
+
+        return forward
+
+    def dezero(self):
+        import dezero
+        import dezero.functions as F
+
+        return self.by(self.x, lambda x, w, b: F.tanh(F.linear(x, w, b)), dezero.checkpoint)
+
+    def book(self):
+        import dezero.functions as F
+
+        return self.by(self.x, lambda x, w, b: F.tanh(F.linear(x, w, b)), None)
+
+    def torch(self):
+        import torch
+        from torch.utils.checkpoint import checkpoint
+
+        again = partial(checkpoint, use_reentrant=False)
+        return self.by(
+            torch.tensor(self.x), lambda x, w, b: torch.tanh(torch.addmm(b, x, w)), again
+        )
+
+    def jax(self):
+        import jax
+        import jax.numpy as jnp
+
+        def layer(x, w, b):
+            return jnp.tanh(x @ w + b)
+
+        return self.by(self.x, layer, lambda f, *xs: jax.checkpoint(f)(*xs))
+
+
+class Recomputed(Deep):
+    book = "it has no checkpoints"
+
+    def __init__(self):
+        super().__init__(8)
+
+
 class AdamAlone(Program):
     """The update of the parameters of that network, without the network."""
 
@@ -1187,6 +1314,29 @@ CONVOLUTIONS = [
     ("vgg", "VGG block, 64 channels, 32x32, batch 16", VGG, 1.0),
 ]  # fmt: skip
 
+KINDS = [
+    (
+        "conv-1x1", "convolution 1x1, 256 to 64 channels, 16x16, batch 16",
+        partial(ConvolutionOf, (16, 256, 16, 16), (64, 256, 1, 1)), 1.1,
+    ),
+    (
+        "conv-strided", "convolution 3x3 by 2, 128 channels, 28x28, batch 8",
+        partial(ConvolutionOf, (8, 128, 28, 28), (128, 128, 3, 3), 2, 1), 1.15,
+    ),
+    (
+        "conv-dilated", "convolution 3x3 dilated by 2, 64 channels, 28x28, batch 8",
+        partial(ConvolutionOf, (8, 64, 28, 28), (64, 64, 3, 3), 1, 2, 2), 1.15,
+    ),
+    (
+        "conv-depthwise", "depthwise convolution 3x3, 64 channels, 56x56, batch 8",
+        partial(ConvolutionOf, (8, 64, 56, 56), (64, 1, 3, 3), 1, 1, 1, 64), 3.0,
+    ),
+    (
+        "conv-depthwise-5x5", "depthwise convolution 5x5, 96 channels, 28x28, batch 8",
+        partial(ConvolutionOf, (8, 96, 28, 28), (96, 1, 5, 5), 1, 2, 1, 96), 1.0,
+    ),
+]  # fmt: skip
+
 WORKLOADS = [
     step(
         "mlp-sgd", "MLP 784-1000-1000-10, batch 100, SGD", partial(MLP, "sgd"),
@@ -1232,6 +1382,7 @@ WORKLOADS = [
         step(name, what, make, torch_at_most(limit), **rounding(name))
         for name, what, make, limit in CONVOLUTIONS
     ),
+    *(step(name, what, make, torch_at_most(limit)) for name, what, make, limit in KINDS),
     *(
         step(
             f"{name}-2-threads", f"{what}, two threads", make, torch_at_most(1.05),
@@ -1267,6 +1418,11 @@ WORKLOADS = [
     step(
         "batch-norm-small", "batch normalization, 512 channels, 7x7, batch 32",
         partial(BatchNorm, 32, 512, 7, 7), torch_at_most(1.2),
+    ),
+    step("deep", "64 layers of 128 with tanh, batch 1,024", Deep, torch_at_most(1.15)),
+    step(
+        "deep-checkpoints", "same, in 8 segments that are recomputed", Recomputed,
+        torch_at_most(1.15),
     ),
     step("lstm", "LSTM, 100 steps, 128 hidden, batch 32", LSTM, torch_at_most(1.8)),
     step(

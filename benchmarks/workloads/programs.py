@@ -535,7 +535,10 @@ WORKLOADS = [
         ),
         ("newton", "Newton's step, second derivative", Newton, Target("torch", 0.35), SCALAR),
         ("double-backprop", "double backprop", DoubleBackprop, Target("torch", 0.35), SCALAR),
-        ("sixth-sin", "sixth derivative of sin", partial(Sixth, "sin"), Target("torch", 0.7)),
+        (
+            "sixth-sin", "sixth derivative of sin", partial(Sixth, "sin"), Target("torch", 0.7),
+            Target("jax", 1.0, engine="compiled"),
+        ),
         ("sixth-tanh", "sixth derivative of tanh", partial(Sixth, "tanh"), Target("torch", 0.7)),
         ("hvp", "Hessian-vector product of an MLP", HVP, Target("torch", 1.0)),
     )

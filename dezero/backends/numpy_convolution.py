@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from .. import threads
 from ..config import exact_convolution
-from . import winograd
+from . import depthwise, winograd
 from .convolution import Geometry, Sizes, bias_gradients, result_size
 from .scratch import blocks, scratch
 
@@ -27,9 +28,9 @@ __all__ += ["unfold_windows"]
 
 Array = Any
 
-_BLOCK = 1 << 20  # bytes of the windows of one block
+_BLOCK = 1 << 21  # bytes of the windows of one block
 _LEAST = 64  # positions of one block, whatever their windows take
-_KEPT = 1 << 23  # bytes of windows that are kept for the backward pass in any case
+_KEPT = 1 << 20  # bytes of windows that are kept for the backward pass in any case
 _FEW = 32  # below so many channels the batch is the last dimension in memory
 
 
@@ -118,6 +119,7 @@ class _Plan:
         self.first = geometry.groups > 1 or c < _FEW
         self.positions = (*self.result, n) if self.first else (n, *self.result)
         self.rows = c * math.prod(kernel)
+        self.work = self.rows * oc * math.prod(self.positions) // geometry.groups
         self.plain = (
             math.prod(kernel) == 1
             and not any(map(any, geometry.pads))
@@ -133,34 +135,49 @@ class _Plan:
         return np.moveaxis(x, -1, 0) if self.first else np.moveaxis(x, -1, 1)
 
     def weights(self, w: Array) -> Array:
-        """(groups, O, C K) if ``first``, else (K C, O) in that order."""
+        """(groups, O, C K) if ``first``, else (K C, O)."""
         if self.first:
             groups = self.geometry.groups
             return w.reshape(groups, self.oc // groups, self.rows // groups)
-        return np.ascontiguousarray(np.moveaxis(w, (0, 1), (-1, -2))).reshape(self.rows, self.oc)
+        return np.ascontiguousarray(np.moveaxis(w, 1, -1)).reshape(self.oc, self.rows).T
 
     def weights_back(self, w: Array) -> Array:
-        """What `weights` gave, as (O, C, *K)."""
+        """(groups, O, C K) if ``first``, else (O, K C), as (O, C, *K)."""
         if self.first:
             return w.reshape(self.oc, self.c // self.geometry.groups, *self.kernel)
-        return np.moveaxis(w.reshape(*self.kernel, self.c, self.oc), (-1, -2), (0, 1))
+        return np.ascontiguousarray(np.moveaxis(w.reshape(self.oc, *self.kernel, self.c), -1, 1))
 
-    def windows(self, x: Array) -> Array:
-        """A view of all windows of an image."""
-        x = _padded(self.ordered(x), 1, self.geometry)
-        view = _windows(x, 1, self.kernel, self.result, self.geometry)
+    def windows(self, x: Array) -> list[Array]:
+        """A view of all windows of an image; or one for each last element of the kernel."""
+        geometry = self.geometry
+        x = _padded(self.ordered(x), 1, geometry)
+        step = geometry.stride[-1]
+        if self.first and step > 1 and not self.plain:  # what is met at a time becomes adjacent
+            apart = [np.ascontiguousarray(x[..., i::step, :]) for i in range(step)]
+            inner = geometry._replace(stride=(*geometry.stride[:-1], 1))
+            taps = []
+            one = (*self.kernel[:-1], 1)
+            for k in range(self.kernel[-1]):
+                start, phase = divmod(k * geometry.dilation[-1], step)
+                taps.append(_windows(apart[phase][..., start:, :], 1, one, self.result, inner))
+            return taps
+        view = _windows(x, 1, self.kernel, self.result, geometry)
         if self.first:
-            return view
+            return [view]
         rank = len(self.kernel)
         kernel, result = range(1, 1 + rank), range(1 + rank, 1 + 2 * rank)
-        return view.transpose(0, *result, *kernel, 1 + 2 * rank)
+        return [view.transpose(0, *result, *kernel, 1 + 2 * rank)]
 
-    def blocks(self, itemsize: int, whole: bool = False) -> Iterator[tuple[slice, ...]]:
-        """The positions in blocks."""
-        if whole or self.plain:
-            yield tuple(slice(0, n) for n in self.positions)
-        else:
-            yield from blocks(self.positions, max(_LEAST, _BLOCK // (self.rows * itemsize)))
+    def blocks(self, itemsize: int, part: slice | None = None) -> Iterator[tuple[slice, ...]]:
+        """The positions in blocks; those of ``part`` of the first dimension, if it is given."""
+        first, *rest = self.positions
+        part = slice(0, first) if part is None else part
+        if self.plain:
+            yield (part, *(slice(0, n) for n in rest))
+            return
+        most = max(_LEAST, _BLOCK // (self.rows * itemsize))
+        for block, *others in blocks((part.stop - part.start, *rest), most):
+            yield slice(part.start + block.start, part.start + block.stop), *others
 
     def span(self, block: tuple[slice, ...]) -> slice:
         """The block as a range of positions."""
@@ -169,21 +186,38 @@ class _Plan:
             start = start * n + part.start
         return slice(start, start + math.prod(part.stop - part.start for part in block))
 
-    def matrix(self, view: Array, block: tuple[slice, ...], keep: bool) -> Array:
-        """The windows of a block: (groups, C K, positions) if ``first``, else (positions, K C)."""
-        count = math.prod(part.stop - part.start for part in block)
-        if self.first:
-            part = view[(Ellipsis, *block)]
-            groups = self.geometry.groups
-            shape: Sizes = (groups, self.rows // groups, count)
-        else:
-            part = view[block]
-            shape = (count, self.rows)
+    def matrix(self, views: list[Array], block: tuple[slice, ...], into: Array | None) -> Array:
+        """The windows of a block: (groups, C K, positions) if ``first``, else (positions, K C).
+
+        They are a part of ``into``, a matrix of all windows, if it is given.
+        """
+        counts = tuple(part.stop - part.start for part in block)
+        count, groups = math.prod(counts), self.geometry.groups
+        place = (Ellipsis, *block) if self.first else block
+        shape = (groups, self.rows // groups, count) if self.first else (count, self.rows)
         if self.plain:
-            return part.reshape(shape)
-        cols = np.empty(part.shape, part.dtype) if keep else scratch("w", part.shape, part.dtype)
-        np.copyto(cols, part)
-        return cols.reshape(shape)
+            return views[0][place].reshape(shape)
+        if into is not None:
+            cols = into.reshape(self._unrolled(self.positions))[place]
+        else:
+            cols = scratch("w", self._unrolled(counts), views[0].dtype)
+        if len(views) == 1:
+            np.copyto(cols, views[0][place])
+        else:
+            last = len(self.kernel)
+            for k, view in enumerate(views):
+                part = (slice(None),) * last + (slice(k, k + 1),)
+                np.copyto(cols[part], view[place])
+        if into is None:
+            return cols.reshape(shape)
+        span = self.span(block)
+        return into[:, :, span] if self.first else into[span]
+
+    def _unrolled(self, positions: Sizes) -> Sizes:
+        """The shape of windows at some positions."""
+        if self.first:
+            return (self.c, *self.kernel, *positions)
+        return (*positions, *self.kernel, self.c)
 
     def results(self, g: Array) -> Array:
         """What is like a result, as a matrix: (groups, O, positions) or (positions, O)."""
@@ -198,13 +232,16 @@ class _Plan:
         return g.reshape(groups, self.oc // groups, count)
 
     def forward(self, x: Array, w: Array, b: Array | None, kept: dict[str, Any] | None) -> Array:
-        itemsize = x.dtype.itemsize
-        view, weights = self.windows(x), self.weights(w)
+        itemsize, groups = x.dtype.itemsize, self.geometry.groups
+        views, weights = self.windows(x), self.weights(w)
         count = math.prod(self.positions)
-        size = self.rows * itemsize * count
+        into: Array = None
         most = max(_KEPT, self.oc * itemsize * count)
-        keep = kept is not None and not self.plain and size <= most
-        last = not self.first or (self.oc >= _FEW and self.geometry.groups == 1)
+        if kept is not None and not self.plain and self.rows * itemsize * count <= most:
+            rows = self.rows // groups
+            shape = (groups, rows, count) if self.first else (count, self.rows)
+            into = kept["windows"] = np.empty(shape, x.dtype)
+        last = not self.first or (self.oc >= _FEW and groups == 1)
         y = np.empty((*self.positions, self.oc) if last else (self.oc, *self.positions), x.dtype)
         out: Any
         if last:
@@ -212,32 +249,31 @@ class _Plan:
         else:
             out = y.reshape(weights.shape[0], weights.shape[1], count)
             b = None if b is None else b.reshape(weights.shape[0], -1, 1)
-        for block in self.blocks(itemsize, keep):
-            cols, span = self.matrix(view, block, keep), self.span(block)
-            if not last:
-                part = out[:, :, span]
-                np.matmul(weights, cols, out=part)
-            elif self.first:  # many channels follow few
-                part = out[span]
-                np.matmul(cols[0].T, weights[0].T, out=part)
-            else:
-                part = out[span]
-                np.matmul(cols, weights, out=part)
-            if b is not None:
-                part += b
-            if keep:
-                assert kept is not None
-                kept["windows"] = cols
+        parts = list(self.blocks(itemsize))
+
+        def work(some: slice) -> None:
+            for block in parts[some]:
+                cols, span = self.matrix(views, block, into), self.span(block)
+                part = out[span] if last else out[:, :, span]
+                if not last:
+                    np.matmul(weights, cols, out=part)
+                elif self.first:  # many channels follow few
+                    np.matmul(cols[0].T, weights[0].T, out=part)
+                else:
+                    np.matmul(cols, weights, out=part)
+                if b is not None:
+                    part += b
+
+        threads.shared(work, threads.pieces(len(parts), self.work))
         if self.first and last:
             return np.moveaxis(y, (-2, -1), (0, 1))
         return self.outward(y)
 
     def input_gradient(self, g: Array, w: Array) -> Array:
-        if not self.plain and self.oc <= self.c and (turned := self._turned()) is not None:
+        if not self.plain and self.oc <= 2 * self.c and (turned := self._turned()) is not None:
             return turned.forward(g, self._turned_weights(w), None, None)
         weights, g = self.weights(w), self.results(g)
         back = weights.swapaxes(-1, -2)
-        rank = len(self.kernel)
         if self.plain:
             shape = (self.c, *self.size, self.n) if self.first else (self.n, *self.size, self.c)
             cols = np.matmul(back, g) if self.first else np.matmul(g, back)
@@ -246,25 +282,51 @@ class _Plan:
         shape = (self.c, *full, self.n) if self.first else (self.n, *full, self.c)
         y = np.zeros(shape, g.dtype)
         places = _windows(y, 1, self.kernel, self.result, self.geometry)
-        for block in self.blocks(g.dtype.itemsize):
-            span = self.span(block)
-            counts = tuple(part.stop - part.start for part in block)
-            if self.first:
-                cols = scratch("w", (*back.shape[:2], math.prod(counts)), g.dtype)
-                np.matmul(back, g[:, :, span], out=cols)
-                cols = cols.reshape(self.c, *self.kernel, *counts)
-                for k in product(*map(range, self.kernel)):
-                    place = places[(slice(None), *k, *block)]
-                    np.add(place, cols[(slice(None), *k)], out=place)
-            else:
-                cols = scratch("w", (math.prod(counts), self.rows), g.dtype)
-                np.matmul(g[span], back, out=cols)
-                cols = cols.reshape(*counts, *self.kernel, self.c)
-                for k in product(*map(range, self.kernel)):
-                    place = places[(block[0], *k, *block[1:])]
-                    np.add(place, cols[(slice(None),) * (1 + rank) + k], out=place)
+        if self.first:
+            self._fold_first(places, back, g)
+        else:
+            self._fold_last(places, back, g)
         y = y[(slice(None), *_inner(self.size, self.geometry))]
         return self.outward(y)
+
+    def _fold_first(self, places: Array, back: Array, g: Array) -> None:
+        """Add gradients of windows; threads share the groups, or the channels of one."""
+        groups, elements = self.geometry.groups, math.prod(self.kernel)
+        each = self.c // groups
+
+        def work(part: slice) -> None:
+            if groups == 1:
+                rows, gs = back[:, part.start * elements : part.stop * elements], g
+                place = places[part]
+            else:
+                rows, gs = back[part], g[part]
+                place = places[part.start * each : part.stop * each]
+            for block in self.blocks(g.dtype.itemsize):
+                counts = tuple(part.stop - part.start for part in block)
+                cols = scratch("w", (*rows.shape[:2], math.prod(counts)), g.dtype)
+                np.matmul(rows, gs[:, :, self.span(block)], out=cols)
+                cols = cols.reshape(len(place), *self.kernel, *counts)
+                for k in product(*map(range, self.kernel)):
+                    at = place[(slice(None), *k, *block)]
+                    np.add(at, cols[(slice(None), *k)], out=at)
+
+        threads.shared(work, threads.pieces(self.c if groups == 1 else groups, self.work))
+
+    def _fold_last(self, places: Array, back: Array, g: Array) -> None:
+        """Add gradients of windows; threads share the images."""
+        rank = len(self.kernel)
+
+        def work(part: slice) -> None:
+            for block in self.blocks(g.dtype.itemsize, part):
+                counts = tuple(part.stop - part.start for part in block)
+                cols = scratch("w", (math.prod(counts), self.rows), g.dtype)
+                np.matmul(g[self.span(block)], back, out=cols)
+                cols = cols.reshape(*counts, *self.kernel, self.c)
+                for k in product(*map(range, self.kernel)):
+                    at = places[(block[0], *k, *block[1:])]
+                    np.add(at, cols[(slice(None),) * (1 + rank) + k], out=at)
+
+        threads.shared(work, threads.pieces(self.n, self.work))
 
     def _turned(self) -> _Plan | None:
         """The gradient of the image as a convolution, which steps of 1 allow; None: it is not."""
@@ -288,19 +350,82 @@ class _Plan:
         cols = kept.pop("windows", None) if kept else None
         if cols is not None:
             return self.weights_back(self._weight(cols, g))
-        view = self.windows(x)
-        total: Any = None
-        for block in self.blocks(x.dtype.itemsize):
-            span = self.span(block)
-            part = g[:, :, span] if self.first else g[span]
-            w = self._weight(self.matrix(view, block, False), part)
-            total = w if total is None else np.add(total, w, out=total)
+        views = self.windows(x)
+        parts = list(self.blocks(x.dtype.itemsize))
+
+        def work(some: slice) -> Array:
+            total: Any = None
+            for block in parts[some]:
+                span = self.span(block)
+                part = g[:, :, span] if self.first else g[span]
+                w = self._weight(self.matrix(views, block, None), part)
+                total = w if total is None else np.add(total, w, out=total)
+            return total
+
+        total, *others = threads.shared(work, threads.pieces(len(parts), self.work))
+        for other in others:
+            total += other
         if total is None:  # no images
             return np.zeros((self.oc, self.c // self.geometry.groups, *self.kernel), x.dtype)
         return self.weights_back(total)
 
     def _weight(self, cols: Array, g: Array) -> Array:
-        return np.matmul(g, cols.swapaxes(1, 2)) if self.first else np.matmul(cols.T, g)
+        return np.matmul(g, cols.swapaxes(1, 2)) if self.first else np.matmul(g.T, cols)
+
+
+# --- kernels of one element ---------------------------------------------------------------------
+
+
+def _is_pointwise(kernel: Sizes, geometry: Geometry) -> bool:
+    pads = any(map(any, geometry.pads))
+    return math.prod(kernel) == 1 and geometry.groups == 1 and not pads
+
+
+def _stepped(geometry: Geometry) -> tuple[slice, ...]:
+    return (slice(None), slice(None), *(slice(None, None, step) for step in geometry.stride))
+
+
+def _in_memory(x: Array) -> tuple[Array, list[int]]:
+    """``x`` as (before, C, after) in the order of its dimensions in memory, and this order.
+
+    Unless it lies there without gaps and in long stretches: then it is copied, the channels last.
+    """
+    order = sorted(range(x.ndim), key=lambda i: (x.shape[i] > 1, -x.strides[i]))
+    place = order.index(1)
+    turned = x.transpose(order)
+    before, after = math.prod(turned.shape[:place]), math.prod(turned.shape[place + 1 :])
+    if not turned.flags.c_contiguous or (before > 1 and 1 < after < _LEAST):
+        order = [0, *range(2, x.ndim), 1]
+        turned = np.ascontiguousarray(x.transpose(order))
+        before, after = x.size // max(1, x.shape[1]), 1
+    return turned.reshape(before, x.shape[1], after), order
+
+
+def _pointwise(x: Array, w: Array, b: Array | None) -> Array:
+    """Images times the matrix ``w`` (O, C), in the order in memory that ``x`` has."""
+    flat, order = _in_memory(x)
+    if flat.shape[2] == 1:
+        y = flat[:, :, 0] @ w.T
+    else:
+        y = np.matmul(w, flat)
+        b = None if b is None else b[:, None]
+    if b is not None:
+        y += b
+    shape = [len(w) if i == 1 else x.shape[i] for i in order]
+    return y.reshape(shape).transpose(np.argsort(order))
+
+
+def _pointwise_weight(x: Array, g: Array) -> Array:
+    """Gradients times images, summed over all positions: (O, C)."""
+    flat, order = _in_memory(x)
+    gs = np.ascontiguousarray(g.transpose(order)).reshape(len(flat), g.shape[1], flat.shape[2])
+    if flat.shape[2] == 1:
+        return gs[:, :, 0].T @ flat[:, :, 0]
+    total = np.zeros((g.shape[1], x.shape[1]), x.dtype)
+    one = np.empty_like(total)
+    for a, b in zip(gs, flat, strict=True):
+        total += np.matmul(a, b.T, out=one)
+    return total
 
 
 # --- the kernels --------------------------------------------------------------------------------
@@ -333,6 +458,10 @@ def convolve(
     size = x.shape[2:]
     if _fast(x.shape[0], w.shape, size, geometry, x.dtype):
         y = winograd.convolve(x, w, b, geometry.pads)
+    elif _is_pointwise(w.shape[2:], geometry):
+        y = _pointwise(x[_stepped(geometry)], w.reshape(w.shape[:2]), b)
+    elif depthwise.worthwhile(w.shape, geometry):
+        y = depthwise.convolve(x, w, b, result_size(size, w.shape[2:], geometry), geometry)
     else:
         y = _plan(x, w, size, geometry).forward(x, w, b, kept)
     return y.astype(dtype, copy=False)
@@ -343,6 +472,13 @@ def convolve_input(arrays: Sequence[Array], size: Sizes, geometry: Geometry) -> 
     (g, w, *b), dtype = _common(arrays)
     if _fast(g.shape[0], w.shape, size, geometry, g.dtype):
         y, _ = winograd.gradients(g, None, w, size, geometry.pads)
+    elif _is_pointwise(w.shape[2:], geometry):
+        y = _pointwise(g, w.reshape(w.shape[:2]).T, None)
+        if any(step > 1 for step in geometry.stride):
+            small, y = y, np.zeros((len(g), w.shape[1], *size), g.dtype)
+            y[_stepped(geometry)] = small
+    elif depthwise.worthwhile(w.shape, geometry):
+        y = depthwise.input_gradient(g, w, size, geometry)
     else:
         y = _plan(g, w, size, geometry).input_gradient(g, w)
     if b:
@@ -362,6 +498,10 @@ def convolve_weight(
     shape = (g.shape[1], c // geometry.groups, *kernel)
     if _fast(n, shape, tuple(size), geometry, x.dtype):
         _, y = winograd.gradients(g, x, None, tuple(size), geometry.pads)
+    elif _is_pointwise(tuple(kernel), geometry):
+        y = _pointwise_weight(x[_stepped(geometry)], g).reshape(shape)
+    elif depthwise.worthwhile(shape, geometry):
+        y = depthwise.weight_gradient(x, g, kernel, geometry)
     else:
         plan = _Plan(n, c, g.shape[1], tuple(size), tuple(kernel), geometry)
         y = plan.weight_gradient(x, g, kept)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from .. import threads
 from .scratch import blocks, scratch
 
 __all__ = ["convolve", "gradients", "worthwhile"]
@@ -22,8 +23,9 @@ Array = Any
 Pads = tuple[tuple[int, int], ...]
 
 _FLOAT = np.dtype(np.float32)
+_NONE: Pads = ((0, 0), (0, 0))
 _BLOCK = 1 << 20  # bytes of the transformed tiles of one block
-_SPAN = 512  # tiles whose transformed gradients are held at a time
+_SPAN = 256  # tiles whose transformed gradients are held at a time
 
 
 # The maps interpolate polynomials at these points and at infinity. Each point and its reciprocal,
@@ -50,7 +52,7 @@ def _scale(i: int) -> float:
 _B = _square([_without(i) for i in (0, 1, 2, 3, 4, None)])
 _G = _square([[p**k / _scale(i) for k in range(3)] for i, p in enumerate(_POINTS)] + [[0, 0, 1]])
 _A = _square([[*(p**k for p in _POINTS), float(k == 3)] for k in range(4)])
-_B_BACK, _A_BACK, _G_BACK = (np.ascontiguousarray(m.T) for m in (_B, _A, _G))
+_B_BACK, _A_BACK = (np.ascontiguousarray(m.T) for m in (_B, _A))
 
 
 def _tiles(size: tuple[int, ...], pads: Pads) -> tuple[int, int, int, int]:
@@ -63,8 +65,13 @@ def worthwhile(n: int, c: int, oc: int, size: tuple[int, ...], pads: Pads) -> bo
     """Whether this is faster than the direct sum, by the products that both need."""
     oh, ow, th, tw = _tiles(size, pads)
     direct = n * oh * ow * 9 * c * oc
-    tiles = n * th * tw * (36 * c * oc + 36 * 36 * c + 16 * 36 * oc)
-    return min(c, oc) >= 48 and n * th * tw >= 32 and 1.3 * tiles < direct
+    tiles = n * th * tw
+    return min(c, oc) >= 32 and tiles >= 32 and 1.3 * _products(tiles, c, oc) < direct
+
+
+def _products(tiles: int, c: int, oc: int) -> int:
+    """How many multiply-adds tiles take."""
+    return tiles * (36 * c * oc + 36 * 36 * c + 16 * 36 * oc)
 
 
 def _last(x: Array) -> Array:
@@ -72,18 +79,23 @@ def _last(x: Array) -> Array:
 
 
 class _Blocks:
-    """Tiles of a batch of images: blocks of rows of tiles."""
+    """Tiles of some images of a batch: blocks of rows of tiles."""
 
-    def __init__(self, n: int, channels: int, th: int, tw: int) -> None:
-        self.n, self.th, self.tw = n, th, tw
+    def __init__(self, part: slice, channels: int, th: int, tw: int) -> None:
+        self.part, self.th, self.tw = part, th, tw
         self.most = max(32, 2 * _BLOCK // (36 * 4 * channels))
 
     def __iter__(self) -> Any:
         """Images, rows of tiles, and the range of tiles that these are."""
-        start = 0
-        for images, rows in blocks((self.n, self.th), max(1, self.most // self.tw)):
+        first, start = self.part.start, 0
+        sizes = self.part.stop - first, self.th
+        for images, rows in blocks(sizes, max(1, self.most // self.tw)):
             count = (images.stop - images.start) * (rows.stop - rows.start) * self.tw
-            yield images, rows, slice(start, start + count)
+            yield (
+                slice(first + images.start, first + images.stop),
+                rows,
+                slice(start, start + count),
+            )
             start += count
 
 
@@ -117,11 +129,9 @@ def _gathered(x: Array, rows: slice, tw: int, tile: int, pads: Pads) -> Array:
     return tiles.reshape(tile * tile, -1)
 
 
-def _weights(w: Array, back: bool = False) -> Array:
-    """(36, C, O), or (36, O, C) for the way ``back``."""
-    order = w.transpose(2, 3, 0, 1) if back else w.transpose(2, 3, 1, 0)
-    shape = order.shape
-    return np.matmul(_G, order.reshape(9, -1)).reshape(36, *shape[2:])
+def _weights(w: Array) -> Array:
+    """(36, O, C)."""
+    return np.matmul(_G, w.reshape(-1, 9).T).reshape(36, *w.shape[:2])
 
 
 def convolve(x: Array, w: Array, b: Array | None, pads: Pads) -> Array:
@@ -133,20 +143,24 @@ def convolve(x: Array, w: Array, b: Array | None, pads: Pads) -> Array:
     n, c, *size = x.shape
     oc = w.shape[0]
     oh, ow, th, tw = _tiles(tuple(size), pads)
-    u, xl = _weights(w), _last(x)
+    u, xl = _weights(w).swapaxes(1, 2), _last(x)
     y = np.empty((n, oh, ow, oc), _FLOAT)
-    for images, rows, span in _Blocks(n, c + oc, th, tw):
-        tiles = _gathered(xl[images], rows, tw, 6, pads)
-        count = span.stop - span.start
-        v = scratch("v", (36, count * c), _FLOAT)
-        np.matmul(_B, tiles, out=v)
-        m = scratch("m", (36, count, oc), _FLOAT)
-        np.matmul(v.reshape(36, count, c), u, out=m)
-        r = scratch("tiles", (16, count * oc), _FLOAT)
-        np.matmul(_A, m.reshape(36, -1), out=r)
-        if b is not None:
-            r.reshape(-1, oc)[...] += b
-        _scattered(y[images], rows, tw, r)
+
+    def work(part: slice) -> None:
+        for images, rows, span in _Blocks(part, c + oc, th, tw):
+            tiles = _gathered(xl[images], rows, tw, 6, pads)
+            count = span.stop - span.start
+            v = scratch("v", (36, count * c), _FLOAT)
+            np.matmul(_B, tiles, out=v)
+            m = scratch("m", (36, count, oc), _FLOAT)
+            np.matmul(v.reshape(36, count, c), u, out=m)
+            r = scratch("tiles", (16, count * oc), _FLOAT)
+            np.matmul(_A, m.reshape(36, -1), out=r)
+            if b is not None:
+                r.reshape(-1, oc)[...] += b
+            _scattered(y[images], rows, tw, r)
+
+    threads.shared(work, threads.pieces(n, _products(n * th * tw, c, oc)))
     return y.transpose(0, 3, 1, 2)
 
 
@@ -176,47 +190,59 @@ def gradients(
     n, oc = g.shape[:2]
     c = w.shape[1] if w is not None else x.shape[1]
     _, _, th, tw = _tiles(size, pads)
-    gl = _last(g)
-    gx: Any = None
-    gw: Any = None
-    if w is not None:
-        u = _weights(w, back=True)
-        gx = np.empty((n, *size, c), _FLOAT)
-    group = max(1, _SPAN // (th * tw))
-    for start in range(0, n, group):
-        stop = min(start + group, n)
-        total = (stop - start) * th * tw
-        ms: Any = None if x is None else np.empty((36, total * oc), _FLOAT)
-        vs: Any = None if x is None else np.empty((36, total * c), _FLOAT)
+    gl: Any = _last(g)
+    xl: Any = None if x is None else _last(x)
+    u: Any = None if w is None else _weights(w)
+    gx: Any = None if w is None else np.empty((n, *size, c), _FLOAT)
+
+    def back(images: slice, rows: slice, m: Array, edge: Array | None) -> Array | None:
+        """Transformed gradients of results to those of the image."""
+        count = m.shape[1] // oc
+        v = scratch("v", (36, count, c), _FLOAT)
+        np.matmul(m.reshape(36, count, oc), u, out=v)
+        tiles = scratch("tiles", (36, count * c), _FLOAT)
+        np.matmul(_B_BACK, v.reshape(36, -1), out=tiles)
+        return _added(gx[images], rows, tw, tiles, pads, th, edge)
+
+    def images_only(part: slice) -> None:
         edge = None
-        for images, rows, span in _Blocks(stop - start, c + oc, th, tw):
-            images = slice(images.start + start, images.stop + start)
-            tiles = _gathered(gl[images], rows, tw, 4, ((0, 0), (0, 0)))
-            count = span.stop - span.start
-            if ms is None:
-                m = scratch("m", (36, count * oc), _FLOAT)
-            else:
-                m = ms[:, span.start * oc : span.stop * oc]
-            np.matmul(_A_BACK, tiles, out=m)
-            if gx is not None:
-                v = scratch("v", (36, count, c), _FLOAT)
-                np.matmul(m.reshape(36, count, oc), u, out=v)
-                tiles = scratch("tiles", (36, count * c), _FLOAT)
-                np.matmul(_B_BACK, v.reshape(36, -1), out=tiles)
-                edge = _added(gx[images], rows, tw, tiles, pads, th, edge)
-            if x is not None:
-                tiles = _gathered(_last(x)[images], rows, tw, 6, pads)
-                np.matmul(_B, tiles, out=vs[:, span.start * c : span.stop * c])
-        if x is not None:
-            v = vs.reshape(36, total, c).swapaxes(1, 2)
-            du = np.matmul(v, ms.reshape(36, total, oc))
-            dw = np.matmul(_G_BACK, du.reshape(36, -1))
-            gw = dw if gw is None else np.add(gw, dw, out=gw)
-    if gx is not None:
-        gx = gx.transpose(0, 3, 1, 2)
-    if gw is not None:
-        gw = np.ascontiguousarray(gw.reshape(3, 3, c, oc).transpose(3, 2, 0, 1))
-    return gx, gw
+        for images, rows, span in _Blocks(part, c + oc, th, tw):
+            tiles = _gathered(gl[images], rows, tw, 4, _NONE)
+            m = scratch("m", (36, (span.stop - span.start) * oc), _FLOAT)
+            edge = back(images, rows, np.matmul(_A_BACK, tiles, out=m), edge)
+
+    def weights_too(part: slice) -> Array:
+        """The transformed gradient of the weights from some images."""
+        group = max(1, _SPAN // (th * tw))
+        most = min(group, part.stop - part.start) * th * tw
+        all_m, all_v = np.empty((36, most * oc), _FLOAT), np.empty((36, most * c), _FLOAT)
+        sums, product = np.zeros((36, oc, c), _FLOAT), np.empty((36, oc, c), _FLOAT)
+        for start in range(part.start, part.stop, group):
+            edge = None
+            some = slice(start, min(start + group, part.stop))
+            for images, rows, span in _Blocks(some, c + oc, th, tw):
+                tiles = _gathered(gl[images], rows, tw, 4, _NONE)
+                m = all_m[:, span.start * oc : span.stop * oc]
+                np.matmul(_A_BACK, tiles, out=m)
+                if gx is not None:
+                    edge = back(images, rows, m, edge)
+                tiles = _gathered(xl[images], rows, tw, 6, pads)
+                np.matmul(_B, tiles, out=all_v[:, span.start * c : span.stop * c])
+            total = (some.stop - some.start) * th * tw
+            ms = all_m[:, : total * oc].reshape(36, total, oc)
+            vs = all_v[:, : total * c].reshape(36, total, c)
+            sums += np.matmul(ms.swapaxes(1, 2), vs, out=product)
+        return sums
+
+    parts = threads.pieces(n, _products(n * th * tw, c, oc))
+    if xl is None:
+        threads.shared(images_only, parts)
+        return gx.transpose(0, 3, 1, 2), None
+    first, *others = threads.shared(weights_too, parts)
+    for other in others:
+        first += other
+    gw = np.matmul(first.reshape(36, -1).T, _G).reshape(oc, c, 3, 3)
+    return None if gx is None else gx.transpose(0, 3, 1, 2), gw
 
 
 def _added(

@@ -23,7 +23,7 @@ _NAMES = """
 ELEMENTWISE = frozenset(_NAMES.split())
 REDUCTIONS = frozenset(("sum", "max", "min"))
 _VIEWS = frozenset(("reshape", "expand_dims", "squeeze", "get_item"))
-_CHECKS = frozenset(("check_labels",))  # raise, and change nothing
+_CHECKS = frozenset(("check_labels", "check_not"))  # raise, and change nothing
 
 # What a value of a group is: of the group's shape; one number a row, with the dimensions of length
 # 1 or without; complete only after the last element.

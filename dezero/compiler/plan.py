@@ -61,10 +61,10 @@ def build(program: Program, backend: Any, numba: bool = False) -> Executor:
     """
     native = backend.name == "numpy"
     work = _Build(program, backend, native, loops=numba)
-    return (scalars(work) if native else None) or work.executor()
+    return (_scalars(work) if native else None) or work.executor()
 
 
-def scalars(work: _Build) -> Executor | None:
+def _scalars(work: _Build) -> Executor | None:
     """An executor in Python's own arithmetic, if the program is about single numbers."""
     space: dict[str, Any] = {}
     source = scalar_source(work.program, space)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..backends.base import is_basic
 from ..backends.neural import ROOT
+from .elementwise import ufunc
 from .groups import ELEMENTWISE, is_barrier
 from .program import Program, Step, Value, leaves, replaced
 
@@ -177,7 +178,7 @@ def _unshare(
         others.sort(key=lambda v: v.number)
         args = (new, *(() if is_sure else others))
         name = "copied" if is_sure else "owned_by_nobody_else"
-        program.steps.insert(place, Step(name, _UNCALLED, args, {}, result))
+        program.steps.insert(place, Step(name, np.array, args, {}, result))
         after[result] = frozenset((result,))
         return result
 
@@ -254,7 +255,7 @@ class _Work:
     def call(self, name: str, like: Value, *args: Any, dtype: Any = None, **kwargs: Any) -> Value:
         """A further step; its result has the shape of ``like``."""
         result = self.new(like, dtype)
-        step = Step(name, _UNCALLED, args, kwargs, result)
+        step = Step(name, ufunc(name) or np.sum, args, kwargs, result)
         other = self.same(step)
         if other is not None:
             return other
@@ -385,11 +386,6 @@ def _frozen(tree: Any) -> Any:
     raise TypeError
 
 
-def _UNCALLED(*args: Any, **kwargs: Any) -> Any:
-    msg = "a step of the plan's own is written by its name"
-    raise AssertionError(msg)
-
-
 # --- kernels as arithmetic ----------------------------------------------------------------------
 
 
@@ -401,6 +397,8 @@ def _mean(work: _Work, step: Step) -> Value | None:
     x, y = step.args[0], step.result
     unusual = len(step.args) > 1 or step.kwargs.keys() - {"axis", "keepdims"}
     if unusual or not _is_float(x) or y.dtype != x.dtype or not math.prod(x.shape):
+        return None
+    if math.prod(x.shape) == math.prod(y.shape):
         return None
     total = work.call("sum", y, x, **step.kwargs)
     return work.call("divide", y, total, float(math.prod(x.shape) // max(1, math.prod(y.shape))))

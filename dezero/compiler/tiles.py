@@ -133,6 +133,7 @@ class _Tiles:
         self.body: list[str] = []
         self.after: list[str] = []
         self.locals: list[str] = []
+        self.outside = {build.names[v] for v, _ in self.operands}
         self.numbers: dict[str, Any] = {}  # arrays of one number
         self.names: dict[Any, str] = {}
         self.slots: dict[Value, tuple[Any, int]] = {}
@@ -158,9 +159,11 @@ class _Tiles:
     def cut(self, name: str, shape: tuple[int, ...], target: tuple[int, ...], once: bool) -> str:
         """The part of an array for each tile; ``target`` is its shape in the new dimensions."""
         owns = tuple(n != 1 for n in target[: self.frame.lead])
-        if not any(owns):
+        is_made = shape == self.group.shape or name not in self.outside
+        if not any(owns) and not is_made:
             target = target[next((i for i, n in enumerate(target) if n != 1), len(target)) :]
-            if target == shape or not target:
+            target = target or (1,)
+            if target == shape or not shape:
                 return name
         if once:
             code = name if target == shape else f"{name}.reshape({target})"

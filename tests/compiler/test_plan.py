@@ -530,3 +530,27 @@ def test_kernels_write_into_nothing_that_others_need():
         for a, b in zip(run(list(inputs)), wanted, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-14)
     assert not m.arrays[c].any()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3, 1)])
+def test_means_of_single_numbers(shape):
+    m = Maker()
+    x = m.input(np.full(shape, 2.0, np.float32))
+    axis = -1 if shape else None
+    program = m.output(m.mean(x, axis=axis), m.mean(x, axis=()), m.sum(x, axis=()))
+    inputs = [m.arrays[x]]
+    agree(build(program, BACKEND)(list(inputs)), interpreted(program, *inputs), 0.0)
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (5, 1), (1, 1), (1, 3, 1, 4)])
+def test_dimensions_of_length_one_in_tiles(shape):
+    """Operands may have more dimensions than the loop is left with."""
+    m = Maker()
+    rng = np.random.default_rng(0)
+    x, c = m.input(rng.standard_normal(shape)), m.input(rng.standard_normal((1,) * len(shape)))
+    y = m.exp(m.multiply(x, c))
+    row = m.sum(y, axis=-1, keepdims=True)
+    z = m.subtract(m.divide(y, row), m.add(c, m.sum(y, axis=None, keepdims=True)))
+    program = m.output(z, y, row, m.sum(z, axis=0), m.multiply(row, 2.0))
+    inputs = [m.arrays[x], m.arrays[c]]
+    agree(planned(program, 1)(list(inputs)), interpreted(program, *inputs), 1e-13)

@@ -14,8 +14,8 @@ import pytest
 
 import dezero.functions as F
 from conftest import lane_of
-from dezero import Variable, no_grad, using_config
-from dezero.backends import Backend, numpy_convolution, winograd
+from dezero import Variable, no_grad, threads, using_config
+from dezero.backends import Backend, depthwise, numpy_convolution, winograd
 from dezero.backends.convolution import Geometry
 from dezero.functions_conv import Conv2d, col2im_array, im2col_array
 
@@ -156,6 +156,25 @@ GEOMETRIES = {
     "left-over": ((1, 2, 8, 9), (2, 2, 2, 2), Geometry((3, 4), ((0, 0), (0, 1)), (1, 1))),
     "groups": ((3, 4, 5, 5), (6, 2, 2, 3), Geometry((1, 2), ((1, 1), (0, 1)), (2, 1), 2)),
     "depthwise": ((2, 40, 5, 4), (40, 1, 3, 3), Geometry((1, 1), ((1, 1), (1, 1)), (1, 1), 40)),
+    "depthwise-strided": (
+        (3, 8, 9, 8),
+        (8, 1, 3, 2),
+        Geometry((2, 3), ((4, 0), (1, 2)), (2, 1), 8),
+    ),
+    "depthwise-line": ((2, 9, 7), (9, 1, 4), Geometry((1,), ((2, 5),), (2,), 9)),
+    "depthwise-volume": (
+        (2, 8, 4, 3, 5),
+        (8, 1, 2, 3, 2),
+        Geometry((1, 2, 1), ((0, 1),) * 3, (2, 1, 1), 8),
+    ),
+    "no-images-depthwise": (
+        (0, 8, 5, 5),
+        (8, 1, 3, 3),
+        Geometry((1, 1), ((1, 1), (0, 0)), (1, 1), 8),
+    ),
+    "pointwise-long": ((2, 3, 9, 8), (5, 3, 1, 1), Geometry((1, 1), ((0, 0), (0, 0)), (1, 1))),
+    "pointwise-steps": ((2, 3, 5, 4), (5, 3, 1, 1), Geometry((2, 3), ((0, 0), (0, 0)), (1, 1))),
+    "no-images-pointwise": ((0, 3, 5, 4), (5, 3, 1, 1), Geometry((1, 1), ((0, 0),) * 2, (1, 1))),
     "pointwise": ((2, 40, 3, 4), (5, 40, 1, 1), Geometry((1, 1), ((0, 0), (0, 0)), (1, 1))),
     "pointwise-strided": ((2, 3, 5, 4), (5, 3, 1, 1), Geometry((2, 3), ((0, 0), (1, 0)), (1, 1))),
     "many": ((2, 34, 5, 4), (35, 34, 3, 2), Geometry((2, 1), ((1, 0), (1, 1)), (1, 2))),
@@ -218,25 +237,86 @@ def test_kernels_equal_the_generic_ones(name, lane):
     close(needed, host(wants[4]), 1e-12)
 
 
+@pytest.fixture
+def _threads(request: Any, monkeypatch: Any) -> Any:
+    monkeypatch.setattr(threads, "_LEAST", 1)
+    before = threads.limit()
+    threads.set_limit(request.param)
+    yield
+    threads.set_limit(before)
+
+
+in_threads = pytest.mark.parametrize("_threads", [1, 3], indirect=True, ids=["1", "3"])
+
+
+@in_threads
+@pytest.mark.usefixtures("_threads")
 def test_a_sum_over_many_blocks(monkeypatch):
     """Blocks of rows, of parts of rows, and of images give what one block gives."""
     rng = np.random.default_rng(2)
-    for shape, weights in (((3, 2, 7, 6), (4, 2, 3, 3)), ((3, 34, 7, 6), (4, 34, 3, 3))):
+    for shape, weights, groups in (
+        ((3, 2, 7, 6), (4, 2, 3, 3), 1),
+        ((3, 2, 7, 6), (9, 2, 3, 3), 1),
+        ((3, 6, 7, 6), (15, 2, 3, 3), 3),
+        ((3, 34, 7, 6), (4, 34, 3, 3), 1),
+        ((3, 34, 7, 6), (70, 34, 3, 3), 1),
+    ):
         x, w = rng.standard_normal(shape), rng.standard_normal(weights)
-        for stride in (1, 2):
-            geometry = Geometry((stride, 1), ((1, 1), (0, 1)), (1, 1))
+        for stride in ((1, 1), (2, 1), (1, 3)):
+            geometry = Geometry(stride, ((1, 1), (0, 1)), (1, 1), groups)
             y = numpy_convolution.convolve([x, w], geometry)
             g = rng.standard_normal(y.shape)
             want = [y, *numpy_convolution.convolve_gradients(g, [x, w], (True, True), geometry)]
             with monkeypatch.context() as patch:
-                patch.setattr(numpy_convolution, "_KEPT", 0)
                 patch.setattr(numpy_convolution, "_LEAST", 1)
-                for size in (1, 5000, 30000):
+                for size, kept in ((1, 0), (5000, 0), (5000, 1 << 20), (30000, 0)):
                     patch.setattr(numpy_convolution, "_BLOCK", size)
+                    patch.setattr(numpy_convolution, "_KEPT", kept)
                     y = numpy_convolution.convolve([x, w], geometry)
                     gs = numpy_convolution.convolve_gradients(g, [x, w], (True, True), geometry)
                     for a, b in zip([y, *gs], want, strict=True):
                         close(a, b, 1e-13)
+
+
+ORDERS = {"rows": (0, 1, 2, 3), "channels-last": (0, 2, 3, 1), "batch-last": (1, 2, 3, 0)}
+
+SPECIAL = {
+    "depthwise": ((5, 24, 9, 8), (24, 1, 3, 3), Geometry((1, 1), ((1, 1),) * 2, (1, 1), 24)),
+    "depthwise-steps": ((5, 8, 9, 8), (8, 1, 5, 3), Geometry((2, 2), ((2, 1),) * 2, (1, 2), 8)),
+    "pointwise": ((3, 24, 9, 8), (10, 24, 1, 1), Geometry((1, 1), ((0, 0),) * 2, (1, 1))),
+    "pointwise-steps": ((3, 24, 9, 8), (10, 24, 1, 1), Geometry((2, 1), ((0, 0),) * 2, (1, 1))),
+}
+
+
+@in_threads
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("name", SPECIAL)
+def test_special_kernels_equal_the_blocks_of_windows(name, monkeypatch):
+    """In any memory order of image and gradient."""
+    shape, weights, geometry = SPECIAL[name]
+    rng = np.random.default_rng(3)
+    x, w = rng.standard_normal(shape), rng.standard_normal(weights)
+    b = rng.standard_normal(weights[0])
+
+    def run(x: np.ndarray, g: np.ndarray | None) -> list[np.ndarray]:
+        y = numpy_convolution.convolve([x, w, b], geometry)
+        if g is None:
+            return [y]
+        gs = numpy_convolution.convolve_gradients(g, [x, w, b], (True, True, True), geometry)
+        return [y, *gs]
+
+    g = rng.standard_normal(run(x, None)[0].shape)
+    with monkeypatch.context() as patch:
+        patch.setattr(numpy_convolution, "_is_pointwise", lambda *args: False)
+        patch.setattr(depthwise, "worthwhile", lambda *args: False)
+        wants = run(x, g)
+    monkeypatch.setattr(depthwise, "_BLOCK", 20_000)  # bytes: one or two images
+    for order in ORDERS.values():
+        for order_of_g in ORDERS.values():
+            for got, want in zip(
+                run(in_order(x, order), in_order(g, order_of_g)), wants, strict=True
+            ):
+                close(got, want, 1e-13)
 
 
 # --- Winograd's algorithm -----------------------------------------------------------------------
@@ -250,9 +330,8 @@ def reference(x: Any, w: Any, b: Any, g: Any, pads: Any) -> list[np.ndarray]:
     return [y, *numpy_convolution.convolve_gradients(g, [x, w, b], (True, True, True), geometry)]
 
 
-ORDERS = {"rows": (0, 1, 2, 3), "channels-last": (0, 2, 3, 1), "batch-last": (1, 2, 3, 0)}
-
-
+@in_threads
+@pytest.mark.usefixtures("_threads")
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize(
     ("n", "size", "pads"),
@@ -316,6 +395,8 @@ def test_when_winograd_is_used(monkeypatch):
     calls = used(monkeypatch)
     one_step(np.float32)
     assert calls == ["convolve", "gradients"]
+    one_step(np.float32, channels=32)
+    assert calls == ["convolve", "gradients"] * 2
     calls.clear()
     one_step(np.float64)
     one_step(np.float32, channels=16)
@@ -441,6 +522,21 @@ def test_chains_in_any_memory_order(order, dtype):
         close(a, b, 5e-6 if dtype == np.float32 else 1e-12)
 
 
+@pytest.mark.parametrize("name", ["relu", "sigmoid", "gelu", "softplus", "silu", "leaky_relu"])
+def test_what_follows_keeps_the_memory_order(name):
+    """Forward and backward: the next convolution finds its input as it wants it."""
+    rng = np.random.default_rng(0)
+    array = rng.standard_normal((2, 64, 20, 20)).astype(np.float32)
+    x, plain = Variable(in_order(array, ORDERS["channels-last"])), Variable(array)
+    y, want = getattr(F, name)(x), getattr(F, name)(plain)
+    for part in (y, want):
+        part.grad = Variable(in_order(array, ORDERS["channels-last"]))
+        part.backward()
+    assert y.data.strides == x.data.strides == x.grad.data.strides
+    np.testing.assert_array_equal(y.data, want.data)
+    np.testing.assert_array_equal(x.grad.data, plain.grad.data)
+
+
 def test_half_precision_is_summed_in_single():
     x, w = np.full((1, 512, 3, 3), 0.1, np.float16), np.full((1, 512, 3, 3), 0.1, np.float16)
     y = F.conv2d(x, w)
@@ -479,10 +575,10 @@ def test_threads_have_memory_of_their_own():
         for _ in range(3):
             found[i] = step(inputs[i])
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(len(inputs))]
-    for t in threads:
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(len(inputs))]
+    for t in workers:
         t.start()
-    for t in threads:
+    for t in workers:
         t.join()
     for got, expected in zip(found, want, strict=True):
         for a, b in zip(got, expected, strict=True):
