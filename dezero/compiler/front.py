@@ -18,6 +18,7 @@ from ..backends import numpy_backend
 from ..calls import pulled
 from ..config import enable_grad, exact_convolution, recording, training
 from ..core import Leaf, Variable
+from .loops import available
 from .outside import State
 from .plan import build
 from .program import Program, Value
@@ -39,7 +40,11 @@ _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200  # as in the module
 
 
 def compile(
-    f: Callable[..., Any] | None = None, *, signatures: int = 8, fallback: str = "warn"
+    f: Callable[..., Any] | None = None,
+    *,
+    signatures: int = 8,
+    fallback: str = "warn",
+    numba: bool = False,
 ) -> Any:
     """``f``, recorded on its first calls and replayed, without the engine, on all later ones.
 
@@ -57,10 +62,13 @@ def compile(
             is compiled at most.
         fallback: What comes with a call that cannot be replayed: ``"warn"`` (once for each reason),
             ``"silent"``, or ``"error"``.
+        numba: Chains of elementwise steps over large NumPy arrays become loops that Numba compiles,
+            which takes seconds for each program; it needs the extra ``numba``.
 
     Raises:
         TypeError: ``f`` is no function, or a generator or coroutine.
         ValueError: ``signatures`` is not positive, or there is no such ``fallback``.
+        ModuleNotFoundError: Numba is asked for, and not there.
         RuntimeError: When it is called, with ``fallback="error"``: why it cannot be replayed.
 
     Example:
@@ -76,8 +84,8 @@ def compile(
         []
     """
     if f is None:
-        return functools.partial(compile, signatures=signatures, fallback=fallback)
-    return Compiled(f, signatures, fallback)
+        return functools.partial(compile, signatures=signatures, fallback=fallback, numba=numba)
+    return Compiled(f, signatures, fallback, numba)
 
 
 def _unwritten(*args: Any, **kwargs: Any) -> Any:
@@ -99,13 +107,18 @@ class Compiled(functools.partial[Any]):  # a call of which is fast, unlike that 
     function: Callable[..., Any]
     signatures: int
     fallback: str
+    numba: bool
     reasons: list[str]
     _space: dict[str, Any]  # the globals of `func`, whose code is written when there is a program
     _entries: list[_Entry]
     _last: _Entry | None  # that was used last, if calls went to several
 
     def __new__(
-        cls, f: Callable[..., Any], signatures: int = 8, fallback: str = "warn"
+        cls,
+        f: Callable[..., Any],
+        signatures: int = 8,
+        fallback: str = "warn",
+        numba: bool = False,
     ) -> Compiled:
         flags = getattr(getattr(f, "__code__", None), "co_flags", 0)
         if not callable(f) or flags & (_GENERATOR | _COROUTINE | _ASYNC_GENERATOR):
@@ -117,16 +130,18 @@ class Compiled(functools.partial[Any]):  # a call of which is fast, unlike that 
         if fallback not in _FALLBACKS:
             msg = f"compile: fallback is {fallback!r}, expected one of {', '.join(_FALLBACKS)}"
             raise ValueError(msg)
+        if numba:
+            available()
         space: dict[str, Any] = {"__builtins__": builtins}
         self = super().__new__(cls, types.FunctionType(_unwritten.__code__, space, "replay"))
         functools.update_wrapper(self, f)
-        self.function, self.signatures, self.fallback = f, signatures, fallback
+        self.function, self.signatures, self.fallback, self.numba = f, signatures, fallback, numba
         self._space = space
         self.reset()
         return self
 
     def __reduce__(self) -> Any:
-        return Compiled, (self.function, self.signatures, self.fallback)
+        return Compiled, (self.function, self.signatures, self.fallback, self.numba)
 
     def reset(self) -> None:
         """Forget what was recorded."""
@@ -297,9 +312,9 @@ class _Entry:
         self._note(r, found, kinds)
         self.program = r.program
         backend = r.backend or numpy_backend
-        self.executor = build(r.program, backend)
+        self.executor = build(r.program, backend, self.owner.numba)
         if r.gradients is not None:
-            back = build(r.gradients.program, backend)
+            back = build(r.gradients.program, backend, self.owner.numba)
             self.back = getattr(back, "run", back)
         (_, (_, *args), (_, *kwargs)) = self.key[1]
         plain = not kwargs and all(isinstance(k, type) for k in args)

@@ -16,7 +16,7 @@ from .groups import FULL, Group
 from .program import Step, Value
 from .tiles import memory_order
 
-__all__ = ["is_loop", "looped"]
+__all__ = ["available", "is_loop", "looped"]
 
 _SIGNS = {"add": "+", "add_into": "+", "divide": "/", "multiply": "*", "subtract": "-"}
 _TESTS = {"equal": "==", "greater": ">", "greater_equal": ">=", "less": "<", "less_equal": "<="}
@@ -74,14 +74,15 @@ def tanh32(x):
 _functions: dict[str, Any] = {}
 
 
-def _numba() -> Any:
+def available() -> Any:
+    """Numba; a ModuleNotFoundError names the extra where it is missing."""
     return optional("numba", "compile(numba=True) needs Numba", "numba")
 
 
 def _compiled(name: str) -> Any:
     """A function of `_SOURCE` for Numba's loops."""
     if not _functions:
-        numba = _numba()
+        numba = available()
         made = numba.njit(inline="always", error_model="numpy", nogil=True, fastmath={"contract"})
         space: dict[str, Any] = {"f": np.float32, "int32": np.int32, "floor": np.floor}
         exec(_SOURCE, space)
@@ -184,7 +185,7 @@ def _loop(group: Group) -> Any:
     source += [f"        q{i} = y{i}[start:stop]" for i in range(len(group.outputs))]
     source += ["        " + line for line in body]
     exec("\n".join(source), space)
-    return _numba().njit(error_model="numpy", nogil=True, fastmath={"contract"})(space["chain"])
+    return available().njit(error_model="numpy", nogil=True, fastmath={"contract"})(space["chain"])
 
 
 def _parts(group: Group) -> list[list[Step]]:

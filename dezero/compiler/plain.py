@@ -10,7 +10,9 @@ from .program import Program, Value, leaves, replaced
 __all__ = ["build"]
 
 
-def build(program: Program, backend: Any = None) -> Callable[[list[Any]], list[Any]]:
+def build(
+    program: Program, backend: Any = None, numba: bool = False
+) -> Callable[[list[Any]], list[Any]]:
     """A function of a list of input arrays, which it empties, that returns the output arrays.
 
     Example:

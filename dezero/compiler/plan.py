@@ -508,7 +508,8 @@ class _Build:
         lines = [f"{self.before} steps recorded, {len(self.program.steps)} left"]
         for node in self.nodes:
             if isinstance(node, Group):
-                lines.append(f"in tiles of {node.shape}:")
+                looped = self.loops and is_loop(node)
+                lines.append(f"in {'one loop' if looped else 'tiles'} of {node.shape}:")
             indent = "    " if isinstance(node, Group) else ""
             for step in self._steps(node):
                 args = [str(arg) for arg in step.args]

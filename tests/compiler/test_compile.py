@@ -1,5 +1,7 @@
 """Compiled functions of arrays: values and derivatives of any order are those of the function."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -525,3 +527,9 @@ def test_checks_of_kernels_are_made_in_each_run(executor):
     for g in (f, compiled):
         with pytest.raises(ValueError, match="the loss depends on"):
             g(a, np.arange(2.0))
+
+
+def test_numba_is_asked_for_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(ModuleNotFoundError, match=r'needs Numba: pip install "dezero\[numba\]"'):
+        dezero.compile(lambda x: x, numba=True)

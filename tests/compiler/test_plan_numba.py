@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+import dezero
+import dezero.functions as F
 from compiler.programs import BACKEND, Maker, interpreted
 from compiler.test_plan import chain
 from dezero.compiler import loops
@@ -85,3 +87,15 @@ def test_arithmetic_in_double_precision(seed):
     got = build(program, BACKEND, numba=True)(list(inputs))
     for a, b in zip(got, interpreted(program, *inputs), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_it_is_asked_for_by_compile():
+    @dezero.compile(numba=True)
+    def f(x):
+        return dezero.grad(lambda x: F.sum(F.tanh(F.tanh(F.tanh(x)))))(x)
+
+    x = np.linspace(-2.0, 2.0, 100_000).astype(np.float32)
+    first, _, third = [f(x).data for _ in range(3)]
+    np.testing.assert_allclose(third, first, rtol=2e-6)
+    assert not f.reasons
+    assert "loop" in str(f)
