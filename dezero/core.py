@@ -519,6 +519,18 @@ def _raw(x: Any) -> Any:
 # --- functions --------------------------------------------------------------------------------
 
 
+class _Signature:
+    """What `inspect` shows of a Function's class: the arguments of ``__init__``."""
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        if instance is not None:
+            return None
+        inspect = importlib.import_module("inspect")
+        given = inspect.signature(owner.__init__)
+        names = () if owner.__init__ is object.__init__ else (*given.parameters.values(),)[1:]
+        return given.replace(parameters=names)
+
+
 class Function:
     """A differentiable operation with state; subclass it and write ``forward`` and ``backward``.
 
@@ -558,6 +570,7 @@ class Function:
     _like: list[tuple[Any, Any]]
     _ys: list[Array] | None
     _asks_outputs = False
+    __signature__ = _Signature()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """An instance; of a bare Function one of a subclass, which has a dictionary."""
@@ -769,7 +782,7 @@ def _names(code: Any, name: str) -> bool:
     return name in code.co_names or any(_names(part, name) for part in inner)
 
 
-_Bare = type("Function", (Function,), {"__module__": __name__})
+_Bare = type("Function", (Function,), {"__module__": __name__, "__qualname__": "_Bare"})
 
 
 def _twin(handle: Variable) -> Variable:

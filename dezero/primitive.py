@@ -183,6 +183,12 @@ class _One(ref, Node):  # type: ignore[type-arg]  # of Variables
     def _out(self, out: Any) -> None:
         self._link = out
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """For copies, as of a layer that holds a Function: weak references have none."""
+        names = [n for kind in type(self).__mro__ for n in getattr(kind, "__slots__", ())]
+        state = {n: getattr(self, n) for n in names if n != "_link" and hasattr(self, n)}
+        return type(self), (RELEASED,), (None, state | {"_link": self._out})
+
 
 class _Several(Node):
     __slots__ = ("_out", "_rank", "_watch")

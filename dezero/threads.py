@@ -5,6 +5,10 @@ as there are processors. How many is ``DEZERO_NUM_THREADS``, else what is set fo
 (``OMP_NUM_THREADS``, ``OPENBLAS_NUM_THREADS``), else the number of processors; ``set_limit``
 changes it. While threads share a kernel each calls BLAS with one thread of its own, which is known
 how to ask of OpenBLAS: with another library the default is 1. A forked process makes new threads.
+
+Products of parts are rounded otherwise than those of the whole: the last bits depend on the number
+of threads and, where a program itself computes in several threads at once, on their timing. With
+one thread, or one thread of the program, the same run gives the same bits.
 """
 
 from __future__ import annotations

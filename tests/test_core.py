@@ -1718,6 +1718,32 @@ def test_copies_take_the_array_and_not_the_graph(copied, kind):
     assert not constant.requires_grad
 
 
+def test_what_holds_a_function_is_copied():
+    """A Function remembers what it was called with: operations before it are copied with it."""
+
+    class Twice(Function):
+        def forward(self, x):
+            return x * 2.0
+
+        def backward(self, g):
+            return g * 2.0
+
+    twice = Twice()
+    x = Variable(np.array([1.0, 2.0]))
+    y = twice(F.sin(x) * 3.0)
+    twin = copy.deepcopy(twice)
+    check(twin(x), [2.0, 4.0])
+    product = twice.inputs[0].creator
+    again = copy.copy(product)
+    assert (again.generation, again.inputs[0].creator) == (1, product.inputs[0].creator)
+    y.backward()
+    check(x.grad, 6.0 * np.cos([1.0, 2.0]))
+
+
+def test_bare_function_is_pickled():
+    assert isinstance(pickle.loads(pickle.dumps(Function())), Function)
+
+
 def test_deep_graph_is_copied_without_recursion():
     y = x = scalar(1.0)
     for _ in range(20_000):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import dezero.functions as F
-from dezero import Variable, no_grad
+from dezero import Function, Variable, no_grad
 from dezero.backends import numpy_backend
 from dezero.core import SCALAR
 from dezero.graph import Leaf
@@ -232,3 +232,40 @@ def test_products_and_sums_with_numbers_have_no_other_order():
         assert y.creator.inputs[0] is x
     np.testing.assert_array_equal((5.0 - x).data, 4.0)
     np.testing.assert_array_equal((5.0 / x).data, 5.0)
+
+
+@pytest.mark.parametrize("base", [-2.5, 0.0, 2.5])
+@pytest.mark.parametrize("exponent", [-1.5, 2.0])
+def test_powers_of_rank_0_have_the_gradients_of_others(base, exponent):
+    """NumPy's scalars are floats of Python's too, but not taken for numbers."""
+    found = []
+    for shape in (), (1,):
+        with np.errstate(all="ignore"):
+            x, c = Variable(np.full(shape, base)), Variable(np.full(shape, exponent))
+            F.where(np.zeros(shape, bool), x**c, 1.0).sum().backward()
+            found.append([x.grad.data.reshape(-1), c.grad.data.reshape(-1)])
+    same(*found)
+    assert np.isfinite(found[0]).all()
+
+
+def test_gradients_in_a_buffer_of_somebody_are_copied():
+    buffer = bytearray(np.ones(4).tobytes())
+
+    class Fixed(Function):
+        def forward(self, x):
+            return x * 2.0
+
+        def backward(self, g):
+            return Variable(np.frombuffer(buffer).reshape(2, 2))
+
+    x = Variable(np.ones((2, 2)))
+    Fixed()(x).backward()
+    assert not np.shares_memory(x.grad.data, np.frombuffer(buffer))
+    x.grad.data[...] = 5.0
+    assert (np.frombuffer(buffer) == 1.0).all()
+
+
+def test_results_are_plain_arrays_also_of_subclasses(tmp_path):
+    x = Variable(np.memmap(tmp_path / "x", dtype=np.float32, mode="w+", shape=(2, 3)))
+    for function in (F.sigmoid, F.softplus, F.gelu, F.erf):
+        assert type(function(x).data) is np.ndarray

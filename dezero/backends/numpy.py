@@ -141,6 +141,7 @@ class NumPyBackend(NumPyNeural, HostBackend):
             return np.array(x)
         # Reshaped or turned it is a view, of memory that it may be the only one to hold.
         whole = type(x.base) is np.ndarray and x.base.nbytes == x.nbytes
+        whole = whole and x.base.flags.owndata  # not memory of somebody's buffer
         own = x.base is None or (whole and _base_references(x) <= _BASE_ALONE)
         return x if own else np.array(x)
 

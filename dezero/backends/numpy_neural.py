@@ -72,7 +72,7 @@ def select(condition: Any, a: Any, b: Any) -> Any:
         return np.where(condition, a, b)
     if kind is None or a.size < 4096:
         return np.where(condition, a, b)
-    y = np.empty_like(a, kind)
+    y = np.empty_like(a, kind, subok=False)
     for y_, c_, a_, b_ in _parts(y, condition, a, b):
         np.negative(c_.view(np.int8), out=y_, dtype=kind)  # all bits set, or none
         b_ = b_.view(kind)
@@ -173,7 +173,7 @@ class NumPyNeural(Neural):
         kind = _INTEGERS.get(x.dtype)
         if kind is None or x.size < 512 or x.shape != np.shape(condition):
             return np.where(condition, x, x.dtype.type(0))
-        y = np.empty_like(x, kind)
+        y = np.empty_like(x, kind, subok=False)
         for y_, x_, c_ in _parts(y, x, condition):  # all bits set, or none
             np.negative(c_.view(np.int8), out=y_, dtype=kind)
             np.bitwise_and(y_, x_.view(kind), out=y_)
@@ -182,7 +182,7 @@ class NumPyNeural(Neural):
     def sigmoid(self, x: Any) -> Any:
         if x.dtype.kind != "f":
             return super().sigmoid(x)
-        y = np.empty_like(x)
+        y = np.empty_like(x, subok=False)
         with np.errstate(over="ignore"):
             for y_, x_ in _parts(y, x):
                 np.negative(x_, out=y_)
@@ -194,7 +194,7 @@ class NumPyNeural(Neural):
     def sigmoid_grad(self, g: Any, y: Any) -> Any:
         if y.dtype.kind != "f" or g.dtype != y.dtype or y.size < 512 or g.shape != y.shape:
             return super().sigmoid_grad(g, y)
-        d = np.empty_like(y)
+        d = np.empty_like(y, subok=False)
         for d_, g_, y_ in _parts(d, g, y):
             np.subtract(1.0, y_, out=d_)
             d_ *= y_
@@ -204,7 +204,7 @@ class NumPyNeural(Neural):
     def softplus(self, x: Any) -> Any:
         if x.dtype.kind != "f":
             return super().softplus(x)
-        y = np.empty_like(x)
+        y = np.empty_like(x, subok=False)
         with np.errstate(invalid="ignore"):
             for y_, x_ in _parts(y, x):
                 e = np.exp(np.negative(np.abs(x_, out=y_), out=y_))
@@ -221,7 +221,7 @@ class NumPyNeural(Neural):
     def erf(self, x: Any) -> Any:
         if x.dtype != np.float32:
             return super().erf(x)  # type: ignore[misc]  # of Backend, beside this class
-        y = np.empty_like(x)
+        y = np.empty_like(x, subok=False)
         for y_, x_ in _parts(y, x):
             c, u = np.empty(x_.shape, x.dtype), np.empty(x_.shape, x.dtype)
             _distribution(np.multiply(x_, math.sqrt(2.0), out=c), y_, c, u)
@@ -232,7 +232,7 @@ class NumPyNeural(Neural):
         narrow = x.dtype.itemsize < 4
         if x.dtype.kind != "f" or narrow or (approximate != "tanh" and x.dtype != np.float32):
             return super().gelu(x, approximate)
-        y = np.empty_like(x)
+        y = np.empty_like(x, subok=False)
         buffer = np.empty((2, min(x.size, _BLOCK)), x.dtype)
         with np.errstate(over="ignore"):
             for y_, x_ in _parts(y, x):
@@ -254,7 +254,7 @@ class NumPyNeural(Neural):
     def gelu_grad(self, g: Any, x: Any, y: Any, approximate: str) -> Any:
         if x.dtype.kind != "f" or g.dtype != x.dtype or x.dtype.itemsize < 4:
             return super().gelu_grad(g, x, y, approximate)
-        d = np.empty_like(x)
+        d = np.empty_like(x, subok=False)
         buffer = np.empty((2, min(x.size, _BLOCK)), x.dtype)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for d_, g_, x_, y_ in _parts(d, g, x, y):

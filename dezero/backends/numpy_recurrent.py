@@ -133,12 +133,13 @@ _CELLS: dict[str, Any] = {"lstm": _LSTM, "gru": _GRU}
 
 def _gates(cell: Any, w: Any) -> Any:
     """Blocks of rows in the cell's order, along a new first axis."""
-    return w.reshape(len(cell.order), -1, *w.shape[1:])[list(cell.order)]
+    gates = len(cell.order)
+    return w.reshape(gates, len(w) // gates, *w.shape[1:])[list(cell.order)]
 
 
 def _rows(cell: Any, w: Any) -> Any:
     """The contrary; the orders are their own inverses."""
-    return w[list(cell.order)].reshape(-1, *w.shape[2:])
+    return w[list(cell.order)].reshape(len(w) * w.shape[1], *w.shape[2:])
 
 
 def _halved(cell: Any, w: Any) -> Any:
@@ -165,16 +166,16 @@ def run(
     keep: bool,
 ) -> tuple[Any, tuple[Any, ...], Any]:
     """The outputs of all steps, the last states, and what `gradients` needs, if ``keep``."""
-    t, n = x.shape[:2]
+    t, n, wide = x.shape
     size = w_hh.shape[1]
     cell = _CELLS[name]
-    s = x.reshape(t * n, -1) @ _halved(cell, w_ih).swapaxes(1, 2)
+    s = x.reshape(t * n, wide) @ _halved(cell, w_ih).swapaxes(1, 2)
     u = np.ascontiguousarray(_halved(cell, w_hh).swapaxes(1, 2))
     for b, shared in ((b_ih, True), (b_hh, cell.shared)):
         if b is not None and shared:
             s += _halved(cell, b)[:, None]
     b = None if cell.shared or b_hh is None else _halved(cell, b_hh)[:, None]
-    s = s.reshape(-1, t, n, size)
+    s = s.reshape(len(s), t, n, size)
     order, new, old = _places(t, reverse)
     hs = np.empty((t + 1, n, size), x.dtype)
     first, end = order[0] + old, order[-1] + new
@@ -229,9 +230,9 @@ def gradients(
             gx += d @ part
         gx = gx.reshape(x.shape)
     if wanted[1]:
-        gi = _rows(cell, da.swapaxes(1, 2) @ x.reshape(t * n, -1))
+        gi = _rows(cell, da.swapaxes(1, 2) @ x.reshape(t * n, x.shape[2]))
     if wanted[2]:
-        gh = _rows(cell, db.swapaxes(1, 2) @ hs[old : old + t].reshape(t * n, -1))
+        gh = _rows(cell, db.swapaxes(1, 2) @ hs[old : old + t].reshape(t * n, size))
     ones = np.ones(t * n, x.dtype)
     sums = [
         _rows(cell, ones @ d) if needed and there else None

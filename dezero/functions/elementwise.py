@@ -181,11 +181,11 @@ def _power_base(xp, g, x, c):
 
 
 def _power_exponent(xp, g, y, x, c):
-    if isinstance(x, complex):
-        import cmath  # a file of its own, not needed to import dezero
+    if not hasattr(x, "dtype"):  # a number of Python's; NumPy's count as arrays
+        if isinstance(x, complex):
+            import cmath  # a file of its own, not needed to import dezero
 
-        return g * y * (cmath.log(x) if x else 0.0)
-    if isinstance(x, (int, float)):
+            return g * y * (cmath.log(x) if x else 0.0)
         return g * y * math.log(x) if x > 0 else g * y * (0.0 if x == 0 else math.nan)
     harmless = x == 0
     if not xp.is_complex(x.dtype):

@@ -99,6 +99,32 @@ def test_one_output_alone_has_a_gradient(kind, which):
         np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-15)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("sizes", [{"n": 0}, {"i": 0}, {"h": 0}])
+def test_empty_operands(kind, reverse, sizes):
+    """No sequences, no features, no units: zeros where a gradient has elements at all."""
+    values = operands(kind, **sizes)
+    xs = [Variable(v) for v in values]
+    ys = getattr(F, kind)(*xs, reverse=reverse)
+    loss(ys).backward()
+    assert [x.grad.shape for x in xs] == [v.shape for v in values]
+    if "i" not in sizes:
+        assert not any(x.grad.data.any() for x in xs)
+        return
+    values = [v if k else np.zeros((3, 4, 1)) for k, v in enumerate(values)]
+    at = 1 + KINDS[kind][1]
+    values[at] = np.ones((len(values[at]), 1))
+    padded = [Variable(v) for v in values]
+    wanted = getattr(F, kind)(*padded, reverse=reverse)
+    loss(wanted).backward()
+    for k, (a, b) in enumerate(zip(xs, padded, strict=True)):
+        if k not in (0, at):
+            np.testing.assert_allclose(a.grad.data, b.grad.data, rtol=1e-12, atol=1e-15)
+    for a, b in zip(ys, wanted, strict=True):
+        np.testing.assert_allclose(a.data, b.data, rtol=1e-12)
+
+
 def run_both(monkeypatch, kind, arrays, **options):
     """Values and gradients from NumPy's kernels, and from the steps that all libraries take."""
     results = []
