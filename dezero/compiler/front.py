@@ -11,6 +11,7 @@ import types
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 
@@ -132,11 +133,9 @@ class Compiled(functools.partial[Any]):  # a call of which is fast, unlike that 
             raise ValueError(msg)
         if numba:
             available()
-        space: dict[str, Any] = {"__builtins__": builtins}
-        self = super().__new__(cls, types.FunctionType(_unwritten.__code__, space, "replay"))
+        self = super().__new__(cls, _unwritten)
         functools.update_wrapper(self, f)
         self.function, self.signatures, self.fallback, self.numba = f, signatures, fallback, numba
-        self._space = space
         self.reset()
         return self
 
@@ -145,9 +144,11 @@ class Compiled(functools.partial[Any]):  # a call of which is fast, unlike that 
 
     def reset(self) -> None:
         """Forget what was recorded."""
-        self.func.__code__ = _unwritten.__code__
-        self._space.clear()
-        self._space.update(_GLOBALS, called=self._called)
+        self._space = {**_GLOBALS, "called": self._called}
+        # A new one, as other threads may be in the old one.
+        fresh = types.FunctionType(_unwritten.__code__, self._space, "replay")
+        state: Any = (fresh, (), {}, vars(self))
+        functools.partial.__setstate__(self, state)  # type: ignore[attr-defined]  # it is there
         self.reasons = []
         self._entries, self._last = [], None
         self._recordings = self._settled = 0
@@ -192,6 +193,8 @@ class Compiled(functools.partial[Any]):  # a call of which is fast, unlike that 
             result = fit.replay(found, args, kwargs)
             if result is not _MISS:
                 return result
+        elif self.fallback == "error":
+            self._tell(fit.why)
         return self.function(*args, **kwargs)
 
     def _use(self, entry: _Entry) -> None:
@@ -237,14 +240,15 @@ class Compiled(functools.partial[Any]):  # a call of which is fast, unlike that 
                 if entry.code is not None:
                     self.func.__code__ = entry.code
         if reason is not None:
-            entry.fail()
+            entry.fail(reason)
             self._tell(reason)
         return result
 
     def _tell(self, reason: str) -> None:
-        if reason in self.reasons:
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+        elif self.fallback != "error":
             return
-        self.reasons.append(reason)
         text = f"{self!r} is not replayed: {reason}"
         if self.fallback == "error":
             raise RuntimeError(text)
@@ -262,7 +266,7 @@ class _Entry:
     def __init__(
         self, owner: Compiled, key: Any, found: list[Any], kinds: list[Any], first: Recording
     ) -> None:
-        self.owner, self.key, self.state = owner, key, "recorded"
+        self.owner, self.key, self.state, self.why = owner, key, "recorded", ""
         self.program: Program | None = None
         self.executor: Any = None
         self.back: Any = None
@@ -302,9 +306,9 @@ class _Entry:
             and all(had is None for _, had in self.recording.held_grads)
         )
 
-    def fail(self) -> None:
+    def fail(self, why: str) -> None:
         """Let calls of this kind be made without a record."""
-        self.state = "failed"
+        self.state, self.why = "failed", why
         self.recording.program, self.recording.gradients = Program(), None
 
     def ready(self, r: Recording, found: list[Any], kinds: list[Any]) -> None:
@@ -393,7 +397,9 @@ class _Source:
         )
         text += "\n" + body.replace("return MISS", "return called(args, words)")
         made: dict[str, Any] = {}
-        exec(_code(text), self.space, made)
+        file = f"<dezero replay {next(_numbers)}>"
+        exec(_code(text, file), self.space, made)
+        finalize(made["replay"], linecache.cache.pop, file, None).atexit = False
         return made["replay"], made["direct"].__code__
 
     def miss(self, condition: str) -> None:
@@ -466,7 +472,14 @@ class _Source:
 
     def run(self) -> None:
         r = self.recording
-        arrays = ", ".join(self.array(g) for g in r.sources)
+        named = [self.array(g) for g in r.sources]
+        arrays = ", ".join(named)
+        written = {self.array(g) for g, _, memory in r.assigned if memory}
+        places = [i for i, name in enumerate(named) if name in written]
+        if places and len(named) > 1:
+            backend = r.backend or numpy_backend
+            apart = _apart if backend.name == "numpy" else functools.partial(_apart_in, backend)
+            self.miss(f"not {self.constant(apart)}([{arrays}], {self.constant(places)})")
         executor = self.entry.executor
         alone = getattr(executor, "reentrant", False)
         call = f"{self.constant(getattr(executor, 'run', executor))}([{arrays}])"
@@ -554,11 +567,29 @@ class _Source:
         return name
 
 
-def _code(text: str) -> Any:
+def _code(text: str, file: str) -> Any:
     """Source text as code, which tracebacks can show."""
-    file = f"<dezero replay {next(_numbers)}>"
     linecache.cache[file] = (len(text), None, text.splitlines(True), file)
     return builtins.compile(text, file, "exec")
+
+
+def _apart(arrays: list[Any], places: list[int]) -> bool:
+    """Whether the arrays at ``places`` share no memory with other ones."""
+    owners = [x if x.base is None else x.base for x in arrays]
+    if len({id(x) for x in owners}) == len(owners) and all(
+        type(x) is np.ndarray and x.base is None for x in owners
+    ):
+        return True
+    return _apart_in(numpy_backend, arrays, places)
+
+
+def _apart_in(backend: Any, arrays: list[Any], places: list[int]) -> bool:
+    return not any(
+        arrays[i] is x or backend.shares(arrays[i], x)
+        for i in places
+        for j, x in enumerate(arrays)
+        if i != j
+    )
 
 
 def _place(m: Made) -> int:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+import array
 import builtins
 import dis
 import gc
+import random
 import sys
+import threading
 import types
+from collections import deque
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,12 +22,15 @@ from ..backends import by_type
 from ..core import Variable
 from .trace import Trace, Traced, recorder
 
-__all__ = ["Calls", "Grads", "State", "Variables", "heal", "held_by", "reached"]
+__all__ = ["Calls", "Dice", "Grads", "State", "Variables", "heal", "held_by", "reached"]
 
 _LIMIT = 5000
 _LOADS = ("LOAD_GLOBAL", "LOAD_NAME")
 _NUMBERS = (bool, int, float, complex, str, bytes, type(None))
 _FOREIGN = sys.stdlib_module_names | {"numpy", "torch", "jax", "jaxlib", "cupy", "dask", "scipy"}
+_FOREIGN |= {"dezero"}
+_LISTS = (list, set, frozenset, deque)
+_PLAIN = (dict, tuple, *_LISTS, types.SimpleNamespace, argparse.Namespace)
 
 
 # --- Variables ------------------------------------------------------------------------------------
@@ -99,12 +107,14 @@ def _get_data(self: Variable) -> Any:
     if issubclass(type(data), Traced):
         if isinstance(data._real_array, np.generic):
             data._real_array = np.asarray(data._real_array)
-        return data
+        return data if recorder() is not None else data._real_array  # to other threads
     return _data.fget(self)
 
 
 def _set_data(self: Variable, data: Any) -> None:
     """As ``Variable.data`` is set, with arrays that the call brings noted as constants."""
+    if issubclass(type(data), Traced) and isinstance(data._real_array, np.generic):
+        _data.fset(self, data._real_array)  # which may be an error
     _data.fset(self, data)
     trace = recorder()
     if trace is not None and data is not None:
@@ -159,6 +169,7 @@ class Grads:
 # --- the rest of the program's state --------------------------------------------------------------
 
 
+@lru_cache(1024)
 def _names(code: types.CodeType) -> tuple[set[str], set[str]]:
     """The global names that code loads, and all names in it, attributes too."""
     loaded = {i.argval for i in dis.get_instructions(code) if i.opname in _LOADS}
@@ -177,14 +188,21 @@ class State:
     Attributes:
         attributes: Triples of a dictionary, a key and the value there.
         reached: The ids of all Variables and arrays among it.
+        problem: What is among it that cannot be compared, in words, or None.
     """
 
     def __init__(self, roots: Iterable[Any]) -> None:
-        self.attributes: list[tuple[dict[Any, Any], Any, Any]] = []
+        self.attributes: list[tuple[Any, Any, Any]] = []
         self.cells: list[tuple[Any, Any]] = []
         self.lists: list[tuple[Any, tuple[Any, ...]]] = []
+        self.slots: list[tuple[Any, Any, Any]] = []
+        self.buffers: list[tuple[Any, bytes]] = []
         self.volatile: list[tuple[dict[Any, Any], Any, Any]] = []
+        self.generators: list[tuple[Any, str]] = []
         self.reached: set[int] = set()
+        self.problem: str | None = None
+        self._names: set[str] = set()
+        self._waiting: dict[str, list[tuple[Any, Any]]] = {}  # methods that nobody has named yet
         self._seen: set[int] = set()
         self._todo = list(roots)
         for x in self._todo:  # grows
@@ -192,13 +210,18 @@ class State:
                 self._seen.add(id(x))
                 self._visit(x)
         self._kept, self._todo = self._todo, []  # so that ids stay theirs
+        self._waiting = {}
 
     def _visit(self, x: Any) -> None:
         kind = type(x)
         if issubclass(kind, (Variable, np.ndarray)) or by_type.get(kind) is not None:
             self.reached.add(id(x))
-        elif issubclass(kind, (*_NUMBERS, type)):
+            if issubclass(kind, Variable) and x._node is not None and x._node._watch is not None:
+                self._todo += x._node._watch.hooks.values()
+        elif issubclass(kind, _NUMBERS):
             return
+        elif issubclass(kind, type):
+            self._class(x)
         elif kind is types.FunctionType:
             self._function(x)
         elif kind is types.MethodType:
@@ -207,15 +230,21 @@ class State:
             self._todo += [x.func, *x.args, *x.keywords.values()]
         elif kind is types.ModuleType:
             return
-        elif issubclass(kind, dict):
-            self._dict(x, x)
-            self.lists.append((x, tuple(x)))
-        elif issubclass(kind, list):
-            self.lists.append((x, tuple(x)))
-            self._todo += x
-        elif issubclass(kind, tuple):
-            self._todo += x
-        elif hasattr(kind, "formula") or isinstance(getattr(x, "__dict__", None), dict):
+        elif kind.__module__ in ("builtins", "itertools") and hasattr(kind, "__next__"):
+            self.problem = self.problem or f"an iterator is used, a {kind.__name__}"
+        elif issubclass(kind, (bytearray, array.array)):
+            self.buffers.append((x, bytes(x)))
+        elif issubclass(kind, (np.random.Generator, np.random.RandomState)):
+            self.generators.append((x, _state(x)))
+        else:
+            if issubclass(kind, dict):
+                self._dict(x, x)
+                self.lists.append((x, tuple(x)))
+            elif issubclass(kind, _LISTS):
+                self.lists.append((x, tuple(x)))
+                self._todo += x
+            elif issubclass(kind, tuple):
+                self._todo += x
             self._object(x, kind)
 
     def _function(self, f: Any) -> None:
@@ -228,6 +257,7 @@ class State:
                 continue
             self._todo.append(cell.cell_contents)
         (loaded, names), space = _names(f.__code__), f.__globals__
+        self._name(names)
         for name in sorted(loaded & space.keys()):
             value = space[name]
             if isinstance(value, types.ModuleType):
@@ -240,23 +270,72 @@ class State:
         self._todo += [*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()]
         self._dict(f.__dict__, list(f.__dict__))
 
+    def _name(self, names: set[str]) -> None:
+        """Follow the methods of these names; with ``getattr`` among them, all."""
+        fresh = self._waiting.keys() if "getattr" in names else names & self._waiting.keys()
+        self._names |= names
+        for name in list(fresh):
+            for space, f in self._waiting.pop(name):
+                self._method(space, name, f)
+
+    def _method(self, space: Any, name: str, f: Any) -> None:
+        self.attributes.append((space, name, f))
+        inner = [getattr(f, key, None) for key in ("__func__", "func", "fget", "fset")]
+        self._todo += [g for g in (f, *inner) if isinstance(g, types.FunctionType)]
+
+    def _class(self, cls: type) -> None:
+        """The numbers of a class and the methods that may be called."""
+        ours = any(base.__module__.partition(".")[0] == "dezero" for base in cls.__mro__)
+        for base in cls.__mro__:
+            if _foreign(base.__module__) or (base is not cls and id(base) in self._seen):
+                continue
+            self._seen.add(id(base))
+            space = vars(base)
+            for key, value in space.items():
+                special = key.startswith("__") and key.endswith("__")
+                if isinstance(value, _METHODS):
+                    if ours or special or key in self._names or "getattr" in self._names:
+                        self._method(space, key, value)
+                    else:
+                        self._waiting.setdefault(key, []).append((space, value))
+                elif not special and not isinstance(value, types.MemberDescriptorType):
+                    self.attributes.append((space, key, value))
+                    self._todo.append(value)
+
     def _dict(self, d: dict[Any, Any], keys: Iterable[Any]) -> None:
         for key in keys:
             self.attributes.append((d, key, d[key]))
             self._todo.append(d[key])
 
     def _object(self, x: Any, kind: type) -> None:
-        space = x.__dict__
+        space = getattr(x, "__dict__", None)
+        if not isinstance(space, dict):
+            space = {}
         if "_entries" in space and "function" in space:  # compiled itself
             self._todo.append(x.function)
             return
         layer = "_params" in space and "training" in space
-        if not layer and kind.__module__.split(".")[0] == "dezero":
+        foreign = _foreign(kind.__module__)
+        if layer:
+            self._dict(space, [k for k in space if k not in ("inputs", "outputs")])
+        elif kind.__module__.partition(".")[0] == "dezero":
             for key, value in space.items():
                 if isinstance(value, _NUMBERS):
                     self.volatile.append((space, key, value))
-        elif layer or not _foreign(kind.__module__):
-            self._dict(space, [k for k in space if not (layer and k in ("inputs", "outputs"))])
+        elif foreign and kind not in _PLAIN:
+            self._dict(space, [k for k, value in space.items() if isinstance(value, _NUMBERS)])
+            self._todo += [space[k] for k in ("__wrapped__",) if k in space]
+        else:
+            self._dict(space, list(space))
+        if not foreign:
+            self._todo.append(kind)
+            for base in kind.__mro__:
+                if not _foreign(base.__module__):
+                    for member in vars(base).values():
+                        if type(member) is types.MemberDescriptorType:
+                            value = _member(member, x)
+                            self.slots.append((member, x, value))
+                            self._todo.append(value)
 
     def changed(self) -> str | None:
         """What is not as it was, in words, or None."""
@@ -271,26 +350,46 @@ class State:
                 now = None
             if now is not value and not _same(now, value):
                 return _told("a variable of an enclosing function", value, now)
+        for member, x, value in self.slots:
+            now = _member(member, x)
+            if now is not value and not _same(now, value):
+                return _told(member.__name__, value, now)
         for x, values in self.lists:
             if len(x) != len(values) or any(a is not b for a, b in zip(x, values, strict=True)):
                 return f"a {type(x).__name__} of {len(values)} entries was changed"
+        for x, content in self.buffers:
+            if bytes(x) != content:
+                return f"a {type(x).__name__} was changed"
+        for x, state in self.generators:
+            if _state(x) != state:
+                return f"random numbers are drawn from a {type(x).__name__} of NumPy"
         return None
 
     def holds(self) -> bool:
         """Whether everything is the same object as it was."""
         for d, key, value in self.attributes:
             if d.get(key) is not value:
-                return self.changed() is None
+                return self._still()
         for cell, value in self.cells:
             if cell.cell_contents is not value:
-                return self.changed() is None
+                return self._still()
+        for member, x, value in self.slots:
+            if _member(member, x) is not value:
+                return self._still()
         for x, values in self.lists:
             if len(x) != len(values):
                 return False
             for a, b in zip(x, values, strict=True):
                 if a is not b:
                     return False
-        return True
+        return all(bytes(x) == content for x, content in self.buffers)
+
+    def _still(self) -> bool:
+        kept, self.generators = self.generators, []
+        try:
+            return self.changed() is None
+        finally:
+            self.generators = kept
 
     def shifted(self) -> str | None:
         """Which number of an optimizer or the like is not as it was, in words, or None."""
@@ -305,12 +404,56 @@ class State:
         self.volatile = [(d, key, d.get(key)) for d, key, _ in self.volatile]
 
 
+_METHODS = (types.FunctionType, property, staticmethod, classmethod, cached_property)
+
+
 def _foreign(module: Any) -> bool:
-    return str(module).partition(".")[0] in _FOREIGN or str(module).partition(".")[0] == "dezero"
+    return str(module).partition(".")[0] in _FOREIGN
+
+
+def _member(member: Any, x: Any) -> Any:
+    """What is in a slot; the slot itself stands for nothing."""
+    try:
+        return member.__get__(x, type(x))
+    except AttributeError:
+        return member
 
 
 def _same(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and isinstance(a, _NUMBERS) and (a == b or (a != a and b != b))
+    if type(a) is not type(b) or not isinstance(a, _NUMBERS):
+        return False
+    if isinstance(a, (float, complex)):  # -0.0 is another number, NaN is not
+        return repr(a) == repr(b)
+    return bool(a == b)
+
+
+def _state(generator: Any) -> str:
+    if isinstance(generator, np.random.Generator):
+        return repr(generator.bit_generator.state)
+    return repr([x.tobytes() if isinstance(x, np.ndarray) else x for x in generator.get_state()])
+
+
+class Dice:
+    """Notes whether Python's or NumPy's own random numbers are drawn while a call is recorded.
+
+    Only where no other thread may have drawn them.
+    """
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Begin anew, as dezero has drawn."""
+        self.before = self._now() if threading.active_count() == 1 else None
+
+    def thrown(self) -> bool:
+        """Whether they were drawn since."""
+        alone = self.before is not None and threading.active_count() == 1
+        return alone and self._now() != self.before
+
+    def _now(self) -> Any:
+        _, words, *rest = np.random.get_state()
+        return random.getstate(), np.asarray(words).tobytes(), rest
 
 
 def _told(key: Any, before: Any, after: Any) -> str:
@@ -395,7 +538,7 @@ def heal(traced: list[Traced]) -> None:
 def _put(holder: Any, table: dict[int, Any]) -> None:
     """Replace what ``holder`` holds by what ``table`` has for its id."""
     kind = type(holder)
-    if issubclass(kind, list):
+    if issubclass(kind, (list, deque)):
         for i, x in enumerate(holder):
             if id(x) in table:
                 holder[i] = table[id(x)]
@@ -407,6 +550,11 @@ def _put(holder: Any, table: dict[int, Any]) -> None:
         if id(holder.cell_contents) in table:
             holder.cell_contents = table[id(holder.cell_contents)]
     else:
+        space = getattr(holder, "__dict__", None)
+        if isinstance(space, dict):
+            _put(space, table)
+        if isinstance(holder, BaseException) and id(holder.args) in table:
+            holder.args = table[id(holder.args)]
         for cls in kind.__mro__:
             slots = cls.__dict__.get("__slots__", ())
             for slot in (slots,) if isinstance(slots, str) else slots:

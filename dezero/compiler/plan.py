@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from itertools import count
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 
@@ -370,6 +371,11 @@ class _Build:
     def written(self, step: Step, place: int) -> bool:
         """A step in NumPy's own calls, into a buffer where it can have one."""
         y = step.result
+        if step.name == "pow" and not y.shape and y.dtype == FLOATS[1] and is_plain(step):
+            # NumPy's function takes a root where the operator of single numbers does not.
+            args = [self.text(a) + "[()]" * isinstance(a, Value) for a in step.args]
+            self.assign(y, f"{args[0]} ** {args[1]}")
+            return True
         if is_plain(step) and (function := ufunc(step.name)):
             args = [self.operand(arg, step) for arg in step.args]
             operator = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}.get(step.name)
@@ -549,6 +555,8 @@ def _executed(source: str, space: dict[str, Any]) -> dict[str, Any]:
     file = f"<dezero compiled {next(_files)}>"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
     exec(compile(source, file, "exec"), space)
+    made = space.get("make") or space["run"]
+    finalize(made, linecache.cache.pop, file, None).atexit = False
     return space
 
 

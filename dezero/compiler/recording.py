@@ -16,7 +16,7 @@ from ..calls import pulled
 from ..config import no_grad, recording
 from ..core import Function, Variable, _handle
 from ..primitive import RELEASED
-from .outside import Calls, Grads, State, Variables, heal, held_by, reached
+from .outside import Calls, Dice, Grads, State, Variables, heal, held_by, reached
 from .program import Program, Value, leaves
 from .trace import Trace, Traced, recorder
 
@@ -24,6 +24,7 @@ __all__ = ["Gradients", "Made", "Recording", "difference", "flattened"]
 __all__ += ["hooked", "kind"]
 
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, type)
+_FLOATS = (float, complex, np.generic)
 
 
 def flattened(tree: Any, found: list[Any], objects: list[Any] | None = None) -> Any:
@@ -35,14 +36,18 @@ def flattened(tree: Any, found: list[Any], objects: list[Any] | None = None) -> 
     if own in (tuple, list):
         return (own, *[flattened(part, found, objects) for part in tree])
     if own is dict:
-        return (own, *[(key, flattened(part, found, objects)) for key, part in tree.items()])
+        return (
+            own,
+            *[(type(k), k, flattened(part, found, objects)) for k, part in tree.items()],
+        )
     if issubclass(own, Variable) or (
         by_type.get(own) is not None and not issubclass(own, np.generic)
     ):
         found.append(tree)
         return own
     if isinstance(tree, _CONSTANTS):
-        return (None, own, repr(tree) if tree != tree else tree)
+        exact = isinstance(tree, _FLOATS)  # -0.0 is another number, NaN is not
+        return (None, own, repr(tree) if exact else tree)
     try:
         backend_of(tree)
     except TypeError:
@@ -221,13 +226,23 @@ class Recording:
         self._mades: dict[int, Made] = {}
         self.result: Any = None
         self._place: dict[int, Traced] = {}  # what a host step has left in place already
+        self._raw: dict[int, Traced] = {}
+        self._graph: set[int] = set()
+        self._copies: dict[int, tuple[Any, Any, Any]] = {}
+        self._dice = Dice()
+        if state.problem is not None:
+            trace.problem(state.problem, placed=False)
         if gc.get_freeze_count():
             trace.problem("gc.freeze() was called: living Variables cannot be found", placed=False)
         found: list[Any] = []
         flattened((args, kwargs), found)
         self.arguments = found
         self.worn = Variables(trace)
-        result = self._run(f, args, kwargs)
+        try:
+            result = self._run(f, args, kwargs)
+        except BaseException:
+            self._let_go()
+            raise
         if trace.draws and self._replays:
             trace.problem("random numbers within dezero.checkpoint, drawn again", placed=False)
         self.reason = trace.reason
@@ -243,24 +258,33 @@ class Recording:
     def _run(self, f: Any, args: Any, kwargs: Any) -> Any:
         trace, worn = self.trace, self.worn
         with self._hooks():
-            worn.enter()
-            trace.start()
             try:
+                worn.enter()
+                trace.start()
                 raw = {
                     id(a): trace.wrap(a, None)
                     for a in self.arguments
                     if not isinstance(a, Variable)
                 }
                 self._raw = raw
-                given = _exchanged((args, kwargs), raw)
+                given = _exchanged((args, kwargs), raw, copies=self._copies)
                 with Calls(trace), (grads := Grads(trace)):
                     result = f(*given[0], **given[1])
                 self._read, self._written = grads.read, grads.written
                 del given
+                if any(map(_is_changed, self._copies.values())):
+                    trace.problem("a list or dict among the arguments is changed", placed=False)
+                if not self._replays and self._dice.thrown():
+                    trace.problem(
+                        "random numbers are drawn that are not of dezero.random", placed=False
+                    )
                 self._settle(result)
             finally:
                 trace.stop()
                 worn.leave()
+                for x, copy, before in self._copies.values():
+                    if _is_changed((x, copy, before)):
+                        _fill(x, copy)
         return _exchanged(result, {}, bare=True)
 
     @contextmanager
@@ -295,7 +319,12 @@ class Recording:
                 trace.problem(f"dezero.random.{shape} is called")
             return None
         trace.draws += 1
-        return trace.record("draw", function, (shape,), effect=True)
+        if not self._replays and self._dice.thrown():
+            trace.problem("random numbers are drawn that are not of dezero.random")
+        try:
+            return trace.record("draw", function, (shape,), effect=True)
+        finally:
+            self._dice.start()
 
     def _updated(self, optimizer: Any) -> bool:
         """Make an update for real, as one step; False in other threads."""
@@ -377,7 +406,10 @@ class Recording:
                 self._grad(v)
         self._differentiable(made)
         graph = reached(
-            [y._node for _, y in made] + kept_grads + [v.grad for v in changed.values()]
+            [y._node for _, y in made]
+            + [getattr(y, "_base", None) for _, y in made]  # of what it is a view
+            + kept_grads
+            + [v.grad for v in changed.values()]
         )
         if (shift := self.state.shifted()) is not None:
             trace.problem(f"a side effect: {shift}", placed=False)
@@ -496,8 +528,12 @@ class Recording:
 
     def _targets(self, ys: list[Variable]) -> list[Variable]:
         """The Variables from outside that gradients of ``ys`` would go to; none if it is done."""
-        outside = {v._node: v for v, _, _, _ in self.worn.before if v._node is not None}
-        todo = [y._node for y in ys if y._node is not None]
+        outside: dict[Any, Variable] = {}
+        for v, _, _, _ in self.worn.before:
+            # Graphs hold further Variables on the same node, for arrays that it once had.
+            if v._node is not None and (v._node not in outside or v._node._out() is v):
+                outside[v._node] = v
+        todo = list(dict.fromkeys(y._node for y in ys if y._node is not None))
         seen, found = set(todo), []
         for node in todo:
             if node in outside:
@@ -508,7 +544,7 @@ class Recording:
             gone = [getattr(node, s, None) for s in slots] + list(asked.values())
             if any(x is RELEASED for x in gone) or getattr(node, "call", None) is RELEASED:
                 return []  # a backward() has been there
-            fresh = [edge for edge in node._edges if edge not in seen]
+            fresh = [edge for edge in dict.fromkeys(node._edges) if edge not in seen]
             seen.update(fresh)
             todo += fresh
         return sorted(found, key=lambda v: self._given(v).order())
@@ -596,7 +632,13 @@ class Recording:
             self.reason = f"a side effect: {who} keeps an array of the call"
             self.settling = False
         del left, strange
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget the call's objects, and leave real arrays to whoever holds one."""
+        trace = self.trace
         self._raw, self._place, self._outside, self._grads, self._mades = {}, {}, {}, {}, {}
+        self._copies = {}
         trace.known, trace.inputs = {}, []
         self.worn.before, self.worn.of, self.worn.lazy = [], {}, []
         heal([t for t in (link() for link in trace.live) if t is not None])
@@ -607,8 +649,16 @@ class Recording:
         return [t for t in living if t is not None and id(t) not in own]
 
 
-def _exchanged(tree: Any, table: dict[int, Traced], bare: bool = False) -> Any:
-    """A tree with traced arrays in place of those in ``table``; or with real ones, ``bare``."""
+def _exchanged(
+    tree: Any,
+    table: dict[int, Traced],
+    bare: bool = False,
+    copies: dict[int, tuple[Any, Any, Any]] | None = None,
+) -> Any:
+    """A tree with traced arrays in place of those in ``table``; or with real ones, ``bare``.
+
+    ``copies`` takes each list and dict by its id, with the one made of it, and what is in that.
+    """
     kind = type(tree)
     if bare and issubclass(kind, Traced):
         return tree._real_array
@@ -621,13 +671,40 @@ def _exchanged(tree: Any, table: dict[int, Traced], bare: bool = False) -> Any:
         return tree
     if id(tree) in table:
         return table[id(tree)]
-    if kind in (tuple, list):
-        return kind([_exchanged(part, table, bare) for part in tree])
+    if copies is not None and id(tree) in copies:
+        return copies[id(tree)][1]
+    if kind is tuple:
+        return tuple([_exchanged(part, table, bare, copies) for part in tree])
     if issubclass(kind, tuple) and hasattr(tree, "_fields"):
-        return kind(*(_exchanged(part, table, bare) for part in tree))
-    if kind is dict:
-        return {key: _exchanged(part, table, bare) for key, part in tree.items()}
-    return tree
+        return kind(*(_exchanged(part, table, bare, copies) for part in tree))
+    made: Any
+    if kind is list:
+        made = [_exchanged(part, table, bare, copies) for part in tree]
+    elif kind is dict:
+        made = {key: _exchanged(part, table, bare, copies) for key, part in tree.items()}
+    else:
+        return tree
+    if copies is not None:
+        copies[id(tree)] = tree, made, made.copy()
+    return made
+
+
+def _is_changed(entry: tuple[Any, Any, Any]) -> bool:
+    _, now, before = entry
+    if list(now) != list(before) if isinstance(now, dict) else len(now) != len(before):
+        return True
+    pairs = (now.values(), before.values()) if isinstance(now, dict) else (now, before)
+    return any(a is not b for a, b in zip(*pairs, strict=True))
+
+
+def _fill(x: Any, copy: Any) -> None:
+    """Let the caller's list or dict have what the call has put into its own."""
+    made = _exchanged(copy, {}, bare=True)
+    x.clear()
+    if isinstance(x, dict):
+        x.update(made)
+    else:
+        x.extend(made)
 
 
 def _values(tree: Any) -> Iterator[Value]:
@@ -739,7 +816,7 @@ def _unlike(x: Any, y: Any) -> str | None:
     if x is y or (x != x and y != y):
         return None
     try:
-        same = bool(x == y)
+        same = bool(x == y) and (not isinstance(x, _FLOATS) or repr(x) == repr(y))
     except Exception:  # whatever cannot be compared is taken for another
         same = False
     return None if same else f"a number changes from call to call: {x!r}, then {y!r}"
@@ -750,7 +827,7 @@ def _equal(x: Any, y: Any) -> bool:
         return False
     xp = backend_of(x)
     a, b = xp.to_numpy(x), xp.to_numpy(y)
-    return bool(np.array_equal(a, b) or np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
+    return a.tobytes() == b.tobytes()
 
 
 # --- the node of a replayed call ------------------------------------------------------------------

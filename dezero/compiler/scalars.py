@@ -20,6 +20,7 @@ _SAME |= VIEWS | {"prod"}
 _SIGNS = {"add": "+", "divide": "/", "multiply": "*", "subtract": "-"}
 _SIGNS |= {"equal": "==", "greater": ">", "greater_equal": ">=", "less": "<", "less_equal": "<="}
 _SIGNS |= {"not_equal": "!=", "logical_and": "and", "logical_or": "or"}
+_TESTS = frozenset(("equal", "greater", "greater_equal", "less", "less_equal", "not_equal"))
 _FORMS = {
     "abs": "abs({0})",
     "logical_not": "(not {0})",
@@ -90,8 +91,12 @@ def scalar_source(program: Program, space: dict[str, Any]) -> str | None:
     source = ["def run(box):"]
     source += [f"    {inputs}= box"] if inputs else []
     source += ["    try:", *("        " + line for line in lines)]
+    made = [names[v] for v in program.outputs if v not in program.inputs and v.dtype == _FLOAT]
+    tests = [f"{name} - {name} != 0.0" for name in dict.fromkeys(made)]
     source += [f"        result = [{', '.join(outputs)}]"]
     source += ["    except (ArithmeticError, ValueError):", "        return general(box)"]
+    if tests:  # infinity or NaN: the arrays say how it came about, if NumPy is to
+        source += [f"    if {' or '.join(tests)}: return general(box)"]
     return "\n".join([*source, "    box.clear()", "    return result", ""])
 
 
@@ -120,6 +125,12 @@ def _expression(
             args.append(f"({float(arg)!r})" if arg < 0 else repr(float(arg)))
         else:
             return None
+    if name in ("logical_and", "logical_or", "logical_not"):
+        for i, v in enumerate(step.args):
+            if not isinstance(v, Value) or v.dtype != _BOOL:
+                args[i] = f"({args[i]} != 0.0)"
+    elif y.dtype == _BOOL and name not in _TESTS:
+        return None  # Python's arithmetic with truth values is another
     return _written(name, step.args, args, space, lines)
 
 

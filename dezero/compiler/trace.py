@@ -699,14 +699,13 @@ class Trace:
 
     def new(self, array: Any) -> Value:
         """A Value for an array."""
+        self.backends.setdefault(self.xp_of(array)._real)
         self.count += 1
         return Value(self.count - 1, tuple(array.shape), array.dtype)
 
     def wrap(self, array: Any, value: Value | None) -> Traced:
         """A real array in its disguise."""
-        xp = self.xp_of(array)
-        self.backends.setdefault(xp._real)
-        traced = xp.traced(self, array, value)
+        traced = self.xp_of(array).traced(self, array, value)
         self.live.append(ref(traced))
         if len(self.live) > 4096 and not len(self.live) & (len(self.live) - 1):
             self.live = [link for link in self.live if link() is not None]

@@ -533,3 +533,16 @@ def test_numba_is_asked_for_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
     with pytest.raises(ModuleNotFoundError, match=r'needs Numba: pip install "dezero\[numba\]"'):
         dezero.compile(lambda x: x, numba=True)
+
+
+def test_variables_of_other_libraries_live_elsewhere():
+    strict = pytest.importorskip("array_api_strict", reason="another library is needed")
+    other = Variable(strict.ones(3))
+    f = dezero.compile(lambda x: dezero.grad(lambda x: F.sum(F.exp(x) @ F.exp(x)))(x))
+    x = np.linspace(0.0, 1.0, 16).reshape(4, 4)
+    results = [f(x).data for _ in range(4)]
+    assert not f.reasons
+    for y in results:
+        assert type(y) is np.ndarray
+        np.testing.assert_allclose(y, results[0], rtol=1e-12)
+    assert other.shape == (3,)
