@@ -221,8 +221,13 @@ class Elementwise(Optimizer):
         return vector
 
     def _start(self, xp: Any, options: Any, state: dict[str, Any], p: Any, g: Any) -> None:
-        """Make the arrays of the slots if there are none."""
-        if not state and self.slots:
+        """Make the arrays of the slots if there are none; else see that they fit."""
+        if state:
+            have = next(iter(state.values())).shape
+            if have != p.shape:
+                msg = f"{type(self).__name__}: a parameter has shape {tuple(p.shape)}, its state "
+                raise ValueError(msg + f"{tuple(have)}: was data of another shape assigned?")
+        elif self.slots:
             arrays = self.initial(xp, options, p, g)
             if type(p) is np.ndarray:  # NumPy turns results without axes into scalars
                 arrays = tuple([np.asarray(a) for a in arrays])

@@ -403,3 +403,20 @@ def test_the_book_signatures():
     adam = Adam(0.5)
     assert (adam.alpha, adam.beta1, adam.beta2, adam.eps, adam.t) == (0.5, 0.9, 0.999, 1e-8, 0)
     assert adam.lr == pytest.approx(0.5 * math.sqrt(0.001) / 0.1)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_data_of_another_shape_is_refused(count):
+    model = Layer()
+    for i in range(count):
+        setattr(model, f"p{i}", Parameter(np.ones(1)))
+    optimizer = Adam().setup(model)
+    params = list(model.params())
+    for shape in ((1,), (3,)):
+        for p in params:
+            p.data, p.grad = np.ones(shape), Variable(np.ones(shape))
+        if shape == (1,):
+            optimizer.update()
+    with pytest.raises(ValueError, match=r"Adam: a parameter has shape \(3,\), its state \(1,\)"):
+        optimizer.update()
+    assert all(p.data.tolist() == [1.0] * 3 for p in params)
