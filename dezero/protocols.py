@@ -19,7 +19,7 @@ from .core import Variable, as_variable
 from .dispatch import ops
 from .views import wanted
 
-__all__ = ["array_function", "array_ufunc", "host", "refuse"]
+__all__ = ["UFUNCS", "array_function", "array_ufunc", "host", "refuse"]
 
 
 def host(self: Variable, what: str) -> np.ndarray:
@@ -43,7 +43,7 @@ def refuse(self: Variable, what: str) -> None:
 
 # --- NumPy's functions ------------------------------------------------------------------------
 
-_UFUNCS = {
+UFUNCS = {
     "absolute": "abs",
     "arccos": "acos",
     "arccosh": "acosh",
@@ -60,12 +60,13 @@ _UFUNCS = {
     "rint": "round",
     "true_divide": "divide",
 }
+"""NumPy's names of ufuncs that have another one in the standard."""
 
 
 def array_ufunc(self: Variable, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """``np.sin(v)``, ``array * v`` and ``scipy.special.erf(v)`` are this package's functions."""
     name = ufunc.__name__
-    function = ops.get(_UFUNCS.get(name, name)) or getattr(F.special, name, None)
+    function = ops.get(UFUNCS.get(name, name)) or getattr(F.special, name, None)
     out = kwargs.pop("out", (None,))[0]
     if isinstance(out, Variable) and method == "__call__" and function is not None and not kwargs:
         _write(name, out, function(*inputs))

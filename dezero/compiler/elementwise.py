@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..protocols import UFUNCS
 from .groups import ELEMENTWISE
 from .program import Step, Value
 
@@ -14,25 +15,14 @@ __all__ = ["FLOATS", "INTEGERS", "by_bits", "is_plain", "out_of", "ufunc"]
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 INTEGERS = {np.dtype(np.float32): np.dtype(np.int32), np.dtype(np.float64): np.dtype(np.int64)}
 _BITWISE = frozenset(("only", "where", "xdivy"))  # more than one call each
-_UFUNCS: dict[str, Any] = {
-    "abs": np.absolute,
-    "acos": np.arccos,
-    "acosh": np.arccosh,
-    "asin": np.arcsin,
-    "asinh": np.arcsinh,
-    "atan": np.arctan,
-    "atan2": np.arctan2,
-    "atanh": np.arctanh,
-    "bitwise_invert": np.invert,
-    "pow": np.power,
-}
+_NUMPY: dict[str, Any] = {own: getattr(np, name) for name, own in UFUNCS.items()}
 
 
 def ufunc(name: str) -> Any:
     """NumPy's function for an elementwise step; None for one that takes several calls."""
     if name in _BITWISE or name not in ELEMENTWISE:
         return None
-    return _UFUNCS.get(name) or getattr(np, name)
+    return _NUMPY.get(name) or getattr(np, name)
 
 
 def out_of(name: str) -> str:

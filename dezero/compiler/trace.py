@@ -23,6 +23,7 @@ import numpy as np
 
 from ..backends import Backend, backend_of, by_type
 from ..backends import _made as named
+from ..protocols import UFUNCS
 from .program import Program, Step, Value
 
 __all__ = ["Trace", "Traced", "TracingBackend", "recorder", "tracing", "user_line"]
@@ -206,7 +207,7 @@ class Traced:
                 kwargs["out"] = _plain(outs)
             y = call(*_plain(inputs), **_plain(kwargs))
             return outs[0] if outs is not None and len(outs) == 1 else y
-        name = _UFUNCS.get(ufunc.__name__, ufunc.__name__)
+        name = UFUNCS.get(ufunc.__name__, ufunc.__name__)
         if method != "__call__" or kwargs or not hasattr(self.xp._real, name):
             name = f"numpy.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
         y = trace.record(name, call, inputs, kwargs)
@@ -294,23 +295,6 @@ _STRUCTURE = frozenset(
         "is_floating_point",
     ]
 )
-_UFUNCS = {
-    "absolute": "abs",
-    "arccos": "acos",
-    "arccosh": "acosh",
-    "arcsin": "asin",
-    "arcsinh": "asinh",
-    "arctan": "atan",
-    "arctan2": "atan2",
-    "arctanh": "atanh",
-    "conjugate": "conj",
-    "invert": "bitwise_invert",
-    "left_shift": "bitwise_left_shift",
-    "power": "pow",
-    "right_shift": "bitwise_right_shift",
-    "rint": "round",
-    "true_divide": "divide",
-}
 
 
 def _asked(x: Traced) -> Any:
