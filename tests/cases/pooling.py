@@ -183,7 +183,6 @@ for _name, _draw, _reduce in (
             (_draw(*_shape),),
             _bins,
             lambda x, name=_name, size=_size: getattr(F, name)(x, size),
-            missing=NO_ALONG if "max" in _name and _label != "even" else {},
         )
 
 case(
