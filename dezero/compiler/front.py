@@ -22,7 +22,7 @@ from ..core import Leaf, Variable
 from .loops import available
 from .outside import State
 from .plan import build
-from .program import Program, Value
+from .program import Program, Value, parts
 from .recording import Given, Made, Raw, Recording, Replayed, difference, flattened, hooked, kind
 from .trace import recorder
 
@@ -36,6 +36,8 @@ _GLOBALS: dict[str, Any] = {
     "new": object.__new__, "recording": recording, "training": training,
     "exact": exact_convolution, "asarray": np.asarray, "Replayed": Replayed,
 }  # fmt: skip
+_FEW = 32  # what is compared in the code of a replay itself
+_set_partial: Any = vars(functools.partial)["__setstate__"]
 _FALLBACKS = ("warn", "silent", "error")
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200  # as in the module inspect
 
@@ -89,11 +91,6 @@ def compile(
     return Compiled(f, signatures, fallback, numba)
 
 
-def _unwritten(*args: Any, **kwargs: Any) -> Any:
-    # with other globals, where `called` is
-    return called(args, kwargs)  # type: ignore[name-defined]  # noqa: F821
-
-
 class Compiled(functools.partial[Any]):  # a call of which is fast, unlike that of `__call__`
     """What `compile` returns: a function that is recorded and replayed.
 
@@ -110,7 +107,6 @@ class Compiled(functools.partial[Any]):  # a call of which is fast, unlike that 
     fallback: str
     numba: bool
     reasons: list[str]
-    _space: dict[str, Any]  # the globals of `func`, whose code is written when there is a program
     _entries: list[_Entry]
     _last: _Entry | None  # that was used last, if calls went to several
 
@@ -133,7 +129,7 @@ class Compiled(functools.partial[Any]):  # a call of which is fast, unlike that 
             raise ValueError(msg)
         if numba:
             available()
-        self = super().__new__(cls, _unwritten)
+        self = super().__new__(cls, f)
         functools.update_wrapper(self, f)
         self.function, self.signatures, self.fallback, self.numba = f, signatures, fallback, numba
         self.reset()
@@ -144,14 +140,18 @@ class Compiled(functools.partial[Any]):  # a call of which is fast, unlike that 
 
     def reset(self) -> None:
         """Forget what was recorded."""
-        self._space = {**_GLOBALS, "called": self._called}
-        # A new one, as other threads may be in the old one.
-        fresh = types.FunctionType(_unwritten.__code__, self._space, "replay")
-        state: Any = (fresh, (), {}, vars(self))
-        functools.partial.__setstate__(self, state)  # type: ignore[attr-defined]  # it is there
+
+        def replay(*args: Any, **kwargs: Any) -> Any:
+            return self._called(args, kwargs)
+
+        self._goes_to(replay)
         self.reasons = []
         self._entries, self._last = [], None
         self._recordings = self._settled = 0
+
+    def _goes_to(self, function: Callable[..., Any]) -> None:
+        """Let calls go to ``function`` from now on."""
+        _set_partial(self, (function, (), {}, vars(self)))
 
     @property
     def programs(self) -> list[Program]:
@@ -172,10 +172,10 @@ class Compiled(functools.partial[Any]):  # a call of which is fast, unlike that 
         return "\n".join(lines)
 
     def _called(self, args: Any, kwargs: Any) -> Any:
-        """A call for which the code of ``func`` is not."""
+        """A call that the function of the last program is not for."""
         if not kwargs:
             for entry in self._entries:
-                if entry.code is not None:
+                if entry.direct is not None:
                     result = entry.replay(args)
                     if result is not _MISS:
                         self._use(entry)
@@ -200,7 +200,7 @@ class Compiled(functools.partial[Any]):  # a call of which is fast, unlike that 
     def _use(self, entry: _Entry) -> None:
         """Let calls go straight to an entry that was asked for twice in a row."""
         if entry is self._last:
-            self.func.__code__ = entry.code
+            self._goes_to(entry.direct)
         self._last = entry
 
     def _recorded(
@@ -237,8 +237,8 @@ class Compiled(functools.partial[Any]):  # a call of which is fast, unlike that 
                 entry.ready(new, found, kinds)
                 self._entries = [e for e in self._entries if not entry.covers(e)]
                 self._last = entry
-                if entry.code is not None:
-                    self.func.__code__ = entry.code
+                if entry.direct is not None:
+                    self._goes_to(entry.direct)
         if reason is not None:
             entry.fail(reason)
             self._tell(reason)
@@ -271,7 +271,7 @@ class _Entry:
         self.executor: Any = None
         self.back: Any = None
         self.replay: Any = None
-        self.code: Any = None
+        self.direct: Any = None  # the same for calls with arrays alone, spread out
         self._note(first, found, kinds)
 
     def _note(self, r: Recording, found: list[Any], kinds: list[Any]) -> None:
@@ -322,8 +322,8 @@ class _Entry:
             self.back = getattr(back, "run", back)
         (_, (_, *args), (_, *kwargs)) = self.key[1]
         plain = not kwargs and all(isinstance(k, type) for k in args)
-        self.replay, code = _Source(self).made()
-        self.code = code if plain else None
+        self.replay, direct = _Source(self).made()
+        self.direct = direct if plain else None
         self.state = "ready"
 
     def listing(self) -> list[str]:
@@ -356,9 +356,7 @@ class _Source:
 
     def __init__(self, entry: _Entry) -> None:
         self.entry, self.recording = entry, entry.recording
-        self.space = entry.owner._space
-        self.prefix = f"k{len(self.space)}_"  # names of this entry alone
-        self.count = 0
+        self.space = {**_GLOBALS, "given": _given, "called": entry.owner._called}
         self.lines: list[str] = []
         self.names: dict[int, str] = {}
         self.old: dict[Given, str] = {}  # gradients as they are before the call
@@ -368,8 +366,7 @@ class _Source:
         """A name for an object."""
         if x is None or x is True or x is False:
             return repr(x)
-        name = f"{self.prefix}{self.count}"
-        self.count += 1
+        name = f"k{len(self.space)}"
         self.space[name] = x
         return name
 
@@ -385,32 +382,38 @@ class _Source:
         """The array of it."""
         return f"{self.given(g)}._data" if g.place is None or g.grad else f"d{g.place}"
 
-    def made(self) -> tuple[Callable[..., Any], Any]:
-        """The function of a call's arrays, and the code for calls that have nothing else."""
+    def made(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """The function of a call's arrays, and the same for calls that have nothing else."""
+        n = len(self.entry.found)
+        given = "".join(f"a{i}, " for i in range(n))
         self.checks()
         self.run()
         result = self.results()
         body = "\n".join([*self.lines, f" return {result}"])
-        text = f"def replay(args, whole=None, words={{}}):\n{body}"
-        text += (
-            "\ndef direct(*args, **words):\n if words: return called(args, words)\n whole = args"
-        )
-        text += "\n" + body.replace("return MISS", "return called(args, words)")
+        spread = given.replace(",", "=MISS,") + "/, " if n else ""
+        fewer = f"a{n - 1} is MISS or " if n else ""
+        whole = "" if self.recording.gradients is None else f" whole = ({given})\n"
+        text = f"""\
+def replay(args, whole=None, words={{}}):
+ if len(args) != {n}: return MISS
+ {given or "[]"}= args
+ if whole is None: whole = args
+{body}
+def direct({spread}*more, **words):
+ if {fewer}more or words: return called(given(({given}*more)), words)
+{whole}{body.replace("return MISS", f"return called(({given}), words)")}
+"""
         made: dict[str, Any] = {}
         file = f"<dezero replay {next(_numbers)}>"
         exec(_code(text, file), self.space, made)
         finalize(made["replay"], linecache.cache.pop, file, None).atexit = False
-        return made["replay"], made["direct"].__code__
+        return made["replay"], made["direct"]
 
     def miss(self, condition: str) -> None:
         self.lines.append(f" if {condition}: return MISS")
 
     def checks(self) -> None:
         entry, r = self.entry, self.recording
-        n = len(entry.found)
-        self.miss(f"len(args) != {n}")
-        if n:
-            self.lines.append(" " + "".join(f"a{i}, " for i in range(n)) + "= args")
         modes = zip(("recording", "training", "exact"), entry.key[0], strict=True)
         self.miss(" or ".join(f"{name}() is not {value}" for name, value in modes))
         for i, (was, fixed) in enumerate(zip(entry.found, entry.fixed, strict=True)):
@@ -437,10 +440,31 @@ class _Source:
             self.lines.append(f" g{i} = {self.given(given._replace(grad=False))}.grad")
         for given, was in r.grad_inputs:
             self.kind(self.given(given), "w", was)
-        if r.state.attributes or r.state.cells or r.state.lists:
-            self.miss(f"not {self.constant(r.state.holds)}()")
+        self.state(r.state)
         if r.variables or r.grad_inputs:
             self.lines.append(" w = None")  # parameters are alone while they are updated
+
+    def state(self, state: State) -> None:
+        """Check that what the function reaches is as it was."""
+        names = {(id(d), key): (d, key, x) for d, key, x in state.attributes}
+        tests = [
+            f"{self.constant(d.get)}({self.constant(key)}) is not {self.constant(x)}"
+            for d, key, x in names.values()
+        ]
+        tests += [
+            f"{self.constant(cell)}.cell_contents is not {self.constant(x)}"
+            for cell, x in state.cells
+        ]
+        others = state.slots or state.lists or state.buffers
+        changed = f"not {self.constant(state.holds)}()"
+        if others or len(tests) > _FEW:
+            self.miss(changed)
+        elif tests:
+            self.lines += [
+                " try:",
+                f"  if ({' or '.join(tests)}) and {changed}: return MISS",
+                " except ValueError: return MISS",  # a variable is gone
+            ]
 
     def kind(self, name: str, data: str, was: tuple[Any, ...]) -> None:
         """Check that a Variable or an array is as it was."""
@@ -480,14 +504,20 @@ class _Source:
             backend = r.backend or numpy_backend
             apart = _apart if backend.name == "numpy" else functools.partial(_apart_in, backend)
             self.miss(f"not {self.constant(apart)}([{arrays}], {self.constant(places)})")
-        executor = self.entry.executor
-        alone = getattr(executor, "reentrant", False)
-        call = f"{self.constant(getattr(executor, 'run', executor))}([{arrays}])"
         outputs = r.program.outputs
         self.values = {v: f"o{i}" for i, v in enumerate(outputs)}
         left = "".join(f"{name}, " for name in self.values.values()) + "= " if outputs else ""
-        lock = "" if alone else self.constant(threading.RLock())
-        self.lines += [f" {left}{call}"] if alone else [f" with {lock}:", f"  {left}{call}"]
+        executor = self.entry.executor
+        arithmetic = getattr(executor, "arithmetic", None)
+        if arithmetic is not None:
+            self.space |= arithmetic.space
+            lines = arithmetic.written(named, [*self.values.values()], f"general([{arrays}])")
+            self.lines += [" " + line for line in lines]
+        else:
+            call = f"{left}{self.constant(getattr(executor, 'run', executor))}([{arrays}])"
+            alone = getattr(executor, "reentrant", False)
+            lock = "" if alone else f"with {self.constant(threading.RLock())}: "
+            self.lines.append(f" {lock}{call}")
         copied = (r.backend or numpy_backend).copy  # a user may write into what is returned
         for name in [self.values[v] for v in outputs if v in r.program.fixed]:
             self.lines.append(f" {name} = {self.constant(copied)}({name})")
@@ -512,20 +542,20 @@ class _Source:
         """Write the node of the results whose gradients may be asked for."""
         mades: dict[int, Made] = {}
         _collect(self.recording.returned, mades)
-        order = sorted((m for m in mades.values() if m.place is not None), key=_place)
+        order = [mades[place] for place in sorted(mades)]
         kept = ", ".join(self.values[v] for v in way.kept)
         again = functools.partial(_again, self.entry.owner.function, self.recording)
         self.lines += [
             f" node = Replayed({self.constant(self.entry.back)}, [{kept}],"
             f" {self.constant(way.reached)},"
-            f" ({self.constant(again)}, args if whole is None else whole, words))",
+            f" ({self.constant(again)}, whole, words))",
             f" node.ys = ({''.join(self.values[m.value] + ', ' for m in order)})",
             f" ys = node({', '.join(self.given(g) for g in way.targets)})",
         ]
         for m in order:
             self.names[id(m)] = f"ys[{m.place}]"
             if m.name is not None:
-                self.lines.append(f" ys[{m.place}].name = {m.name!r}")
+                self.lines.append(f" ys[{m.place}].name = {self.constant(m.name)}")
             if m.grad is not None:
                 self.lines.append(f" ys[{m.place}].grad = {self.result(m.grad)}")
 
@@ -559,12 +589,20 @@ class _Source:
         self.lines += [
             f" {name} = new(Variable)",
             f" {name}._data = {self.values[m.value]}",
-            f" {name}._node = {f'Leaf({name})' if m.leaf else 'None'}",
-            f" {name}._kind = None",
-            f" {name}.grad = {grad}",
-            f" {name}.name = {m.name!r}",
+            f" {name}._node = {name}._kind = {name}.grad = {name}.name = None",
         ]
+        kept = {
+            "_node": f"Leaf({name})" if m.leaf else "None",
+            "grad": grad,
+            "name": self.constant(m.name),
+        }
+        self.lines += [f" {name}.{key} = {x}" for key, x in kept.items() if x != "None"]
         return name
+
+
+def _given(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Those of the arguments that a call has."""
+    return tuple(x for x in args if x is not _MISS)
 
 
 def _code(text: str, file: str) -> Any:
@@ -592,22 +630,17 @@ def _apart_in(backend: Any, arrays: list[Any], places: list[int]) -> bool:
     )
 
 
-def _place(m: Made) -> int:
-    return -1 if m.place is None else m.place
-
-
 def _named(tree: Any) -> bool:
     return hasattr(tree, "_fields")
 
 
 def _collect(tree: Any, found: dict[int, Made]) -> None:
+    """The differentiable outputs in a result, by their places."""
     if isinstance(tree, Made):
-        found[id(tree)] = tree
-    elif isinstance(tree, dict):
-        for part in tree.values():
-            _collect(part, found)
-    elif isinstance(tree, (tuple, list)):
-        for part in tree:
+        if tree.place is not None:
+            found[tree.place] = tree
+    else:
+        for part in parts(tree):
             _collect(part, found)
 
 
@@ -616,13 +649,10 @@ def _old(r: Recording) -> Iterator[Given]:
     trees: list[Any] = [r.sources, [g for g, _, _ in r.assigned], [g for _, g in r.grads]]
     todo = [*trees, r.returned]
     for tree in todo:
-        if isinstance(tree, Given):
-            if tree.grad:
-                yield tree
-        elif isinstance(tree, dict):
-            todo += tree.values()
-        elif isinstance(tree, (tuple, list)):
-            todo += tree
+        if not isinstance(tree, Given):
+            todo += parts(tree)
+        elif tree.grad:
+            yield tree
 
 
 def _again(

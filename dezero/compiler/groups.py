@@ -24,6 +24,7 @@ ELEMENTWISE = frozenset(_NAMES.split())
 REDUCTIONS = frozenset(("sum", "max", "min"))
 _VIEWS = frozenset(("reshape", "expand_dims", "squeeze", "get_item"))
 _CHECKS = frozenset(("check_labels", "check_not"))  # raise, and change nothing
+_LONGEST = 500  # steps that are looked at together: the time for them grows as their square
 
 # What a value of a group is: of the group's shape; one number a row, with the dimensions of length
 # 1 or without; complete only after the last element.
@@ -124,7 +125,7 @@ def grouped(
 ) -> list[Step | Group]:
     """The steps in an order in which they can run, those that form a chain as Groups.
 
-    Effects keep their order, and nothing moves past a barrier.
+    Effects keep their order, and nothing moves past a barrier. A chain has 500 steps at most.
 
     Args:
         steps: The steps of a program.
@@ -142,9 +143,11 @@ def grouped(
         for value in {*leaves(step.args), *leaves(step.kwargs)}:
             users.setdefault(value, []).append(step)
     for step in all_steps:
-        if is_barrier(step):
-            result += [*_Segment(names, least, most, fits).run(part), step]
+        if is_barrier(step) or len(part) == _LONGEST:
+            result += _Segment(names, least, most, fits).run(part)
             part = []
+        if is_barrier(step):
+            result.append(step)
         else:
             part.append(step)
     result += _Segment(names, least, most, fits).run(part)

@@ -1,8 +1,13 @@
 """A chain of elementwise steps as one loop compiled by Numba, where that is wanted.
 
-Numba has no vectors of exp and tanh, so in single precision they are polynomials here: fits by
-least squares, weighted until their extremes are equal. Their errors stay below two units in the
-last place.
+Numba has no vectors of exp and tanh, so in single precision they are polynomials here, fitted by
+least squares. The errors of exp stay below 2 units in the last place, those of tanh below 2.3
+(NumPy's reach 1.4, those of XLA 4.7).
+
+For tanh x with n and r such that x = n ln 2 / 2 + r, let s = 2^n and t = tanh r, which is the
+polynomial. Then tanh x = p / (p + 2 (1 - t)) with p = s - 1 + (s + 1) t. With 5/8 of both parts the
+rounding errors are smaller. The last bits of x / (ln 2 / 2) + 1.5 * 2^23 + 127 are n and the bias
+of exponents, and so, shifted, s.
 """
 
 from __future__ import annotations
@@ -59,17 +64,17 @@ def exp32(x):
 
 def tanh32(x):
     size = abs(x)
-    low = f(-2.0) * (size if size < f(20.0) else f(20.0))
-    n = floor(low * f(1.4426950408889634) + f(0.5))
-    e = power(low, n) * int32((int32(n) + int32(127)) << int32(23)).view(f)
-    far = (f(1.0) - e) / (f(1.0) + e)
-    z = x * x
-    q = f(-5.5286022329031894e-3) * z + f(2.048328287607295e-2)
-    q = (q * z + f(-5.369295580406541e-2)) * z + f(1.333089958013176e-1)
-    near = x + x * z * (q * z + f(-3.3333262873649516e-1))
-    far = far if x > f(0.0) else -far
-    near = near if z > f(0.0) else x
-    return far if size >= f(0.625) else near
+    low = f(9.1) if size > f(9.1) else size
+    shifted = low * f(2.8853900817779268) + f(12583039.0)
+    n = shifted - f(12583039.0)
+    s = int32(f(shifted).view(int32) << int32(23)).view(f)
+    r = low - n * f(0.34657359027997264)
+    z = r * r
+    q = (f(-5.279915439509462e-2) * z + f(1.3331443626517842e-1)) * z
+    t = r + r * z * (q + f(-3.3333324712427276e-1))
+    over = (s * f(0.625) - f(0.625)) + (s * f(0.625) + f(0.625)) * t
+    y = over / (over + (f(1.25) - f(1.25) * t))
+    return int32(f(y).view(int32) | (f(x).view(int32) & int32(-2147483648))).view(f)
 """
 _functions: dict[str, Any] = {}
 

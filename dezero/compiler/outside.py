@@ -22,7 +22,7 @@ from ..backends import by_type
 from ..core import Variable
 from .trace import Trace, Traced, recorder
 
-__all__ = ["Calls", "Dice", "Grads", "State", "Variables", "heal", "held_by", "reached"]
+__all__ = ["Calls", "Dice", "Grads", "State", "Variables", "exact", "heal", "held_by", "reached"]
 
 _LIMIT = 5000
 _LOADS = ("LOAD_GLOBAL", "LOAD_NAME")
@@ -31,6 +31,7 @@ _FOREIGN = sys.stdlib_module_names | {"numpy", "torch", "jax", "jaxlib", "cupy",
 _FOREIGN |= {"dezero"}
 _LISTS = (list, set, frozenset, deque)
 _PLAIN = (dict, tuple, *_LISTS, types.SimpleNamespace, argparse.Namespace)
+_class: Any = Variable  # whose `data` and `grad` are others for the time of a recording
 
 
 # --- Variables ------------------------------------------------------------------------------------
@@ -69,18 +70,18 @@ class Variables:
                 self.before.append((v, data, v.grad, traced))
         for v, _, _, traced in self.before:
             v._data = traced
-        _constants(True)
+        _class.data = _recording_data
 
     def leave(self) -> None:
         """Take the disguise off, of whatever array a Variable has by now."""
-        _constants(False)
+        _class.data = _data
         for v, _, _, _ in self.before:
             if issubclass(type(v._data), Traced):
                 v._data = v._data._real_array
 
     def bare(self) -> list[tuple[Variable, Any]]:
         """Take the disguise off for a while; what `dress` takes."""
-        _constants(False)
+        _class.data = _data
         worn = [
             (v, v._data)
             for x, _, _, _ in self.before
@@ -96,7 +97,7 @@ class Variables:
         for v, traced in worn:
             if v._data is traced._real_array:
                 v._data = traced
-        _constants(True)
+        _class.data = _recording_data
 
 
 _data: Any = Variable.__dict__["data"]
@@ -126,10 +127,6 @@ def _set_data(self: Variable, data: Any) -> None:
 _recording_data = property(_get_data, _set_data, doc=_data.__doc__)
 
 
-def _constants(noted: bool) -> None:
-    Variable.data = _recording_data if noted else _data  # type: ignore[method-assign, assignment]  # for the time of a recording
-
-
 _grad: Any = Variable.__dict__["grad"]
 
 
@@ -148,10 +145,10 @@ class Grads:
         self._seen: set[int] = set()
 
     def __enter__(self) -> None:
-        Variable.grad = property(self._get, self._set)  # type: ignore[assignment, misc]  # for the time of a recording
+        _class.grad = property(self._get, self._set)
 
     def __exit__(self, *exc: object) -> None:
-        Variable.grad = _grad  # type: ignore[misc]  # as it was
+        _class.grad = _grad
 
     def _get(self, v: Variable) -> Any:
         if id(v) not in self._seen and recorder() is self.trace:
@@ -251,11 +248,10 @@ class State:
         if _foreign(f.__module__):
             return
         for cell in f.__closure__ or ():
-            try:
-                self.cells.append((cell, cell.cell_contents))
-            except ValueError:
-                continue
-            self._todo.append(cell.cell_contents)
+            content = _content(cell)
+            if content is not cell:
+                self.cells.append((cell, content))
+                self._todo.append(content)
         (loaded, names), space = _names(f.__code__), f.__globals__
         self._name(names)
         for name in sorted(loaded & space.keys()):
@@ -344,10 +340,7 @@ class State:
             if now is not value and not _same(now, value):
                 return _told(key, value, now)
         for cell, value in self.cells:
-            try:
-                now = cell.cell_contents
-            except ValueError:
-                now = None
+            now = _content(cell)
             if now is not value and not _same(now, value):
                 return _told("a variable of an enclosing function", value, now)
         for member, x, value in self.slots:
@@ -371,7 +364,7 @@ class State:
             if d.get(key) is not value:
                 return self._still()
         for cell, value in self.cells:
-            if cell.cell_contents is not value:
+            if _content(cell) is not value:
                 return self._still()
         for member, x, value in self.slots:
             if _member(member, x) is not value:
@@ -411,6 +404,14 @@ def _foreign(module: Any) -> bool:
     return str(module).partition(".")[0] in _FOREIGN
 
 
+def _content(cell: Any) -> Any:
+    """What is in a cell; the cell itself stands for nothing."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return cell
+
+
 def _member(member: Any, x: Any) -> Any:
     """What is in a slot; the slot itself stands for nothing."""
     try:
@@ -419,12 +420,13 @@ def _member(member: Any, x: Any) -> Any:
         return member
 
 
+def exact(x: Any) -> Any:
+    """A number or what else it is, to be compared: -0.0 is another number then, NaN is not."""
+    return repr(x) if isinstance(x, (float, complex, np.generic)) else x
+
+
 def _same(a: Any, b: Any) -> bool:
-    if type(a) is not type(b) or not isinstance(a, _NUMBERS):
-        return False
-    if isinstance(a, (float, complex)):  # -0.0 is another number, NaN is not
-        return repr(a) == repr(b)
-    return bool(a == b)
+    return type(a) is type(b) and isinstance(a, _NUMBERS) and bool(exact(a) == exact(b))
 
 
 def _state(generator: Any) -> str:
@@ -581,7 +583,5 @@ def held_by(x: Any, ignored: Callable[[Any], bool]) -> str:
             if isinstance(owner, types.ModuleType):
                 return f"the global variable {name}"
             return f"the attribute {name} of {type(owner).__name__}" if owner else f"entry {name!r}"
-        if isinstance(holder, Variable) or hasattr(type(holder), "_pull"):
-            return f"a {type(holder).__name__}"
         return f"a {type(holder).__name__}"
     return "something"

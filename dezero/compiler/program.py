@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Program", "Step", "Value", "leaves", "replaced"]
+__all__ = ["Program", "Step", "Value", "leaves", "parts", "rebuilt", "replaced"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -65,29 +65,41 @@ class Program:
     fixed: set[Value] = field(default_factory=set)
 
 
+def parts(tree: Any) -> Iterable[Any]:
+    """What is directly in a tuple, list, dict or slice; nothing for others."""
+    if isinstance(tree, (tuple, list)):
+        return tree
+    if isinstance(tree, dict):
+        return tree.values()
+    return (tree.start, tree.stop, tree.step) if isinstance(tree, slice) else ()
+
+
+def rebuilt(tree: Any, function: Callable[[Any], Any]) -> Any:
+    """A tuple, list, dict or slice with ``function`` of each part in its place; others as given."""
+    if isinstance(tree, tuple):
+        made = [function(part) for part in tree]
+        return type(tree)(*made) if hasattr(tree, "_fields") else tuple(made)
+    kind = type(tree)
+    if kind is list:
+        return [function(part) for part in tree]
+    if kind is dict:
+        return {key: function(part) for key, part in tree.items()}
+    if kind is slice:
+        return slice(function(tree.start), function(tree.stop), function(tree.step))
+    return tree
+
+
 def leaves(tree: Any) -> Iterator[Value]:
     """The Values in a tree of tuples, lists, dicts and slices."""
     if isinstance(tree, Value):
         yield tree
-    elif isinstance(tree, (tuple, list)):
-        for part in tree:
+    else:
+        for part in parts(tree):
             yield from leaves(part)
-    elif isinstance(tree, dict):
-        for part in tree.values():
-            yield from leaves(part)
-    elif isinstance(tree, slice):
-        yield from leaves((tree.start, tree.stop, tree.step))
 
 
 def replaced(tree: Any, table: dict[Value, Any]) -> Any:
     """A tree with its Values replaced by what ``table`` has for them."""
     if isinstance(tree, Value):
         return table.get(tree, tree)
-    if isinstance(tree, (tuple, list)):
-        parts = [replaced(part, table) for part in tree]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
-    if isinstance(tree, dict):
-        return {key: replaced(part, table) for key, part in tree.items()}
-    if isinstance(tree, slice):
-        return slice(*replaced((tree.start, tree.stop, tree.step), table))
-    return tree
+    return rebuilt(tree, lambda part: replaced(part, table))

@@ -16,15 +16,14 @@ from ..calls import pulled
 from ..config import no_grad, recording
 from ..core import Function, Variable, _handle
 from ..primitive import RELEASED
-from .outside import Calls, Dice, Grads, State, Variables, heal, held_by, reached
-from .program import Program, Value, leaves
+from .outside import Calls, Dice, Grads, State, Variables, exact, heal, held_by, reached
+from .program import Program, Value, leaves, parts
 from .trace import Trace, Traced, recorder
 
-__all__ = ["Gradients", "Made", "Recording", "difference", "flattened"]
+__all__ = ["Given", "Gradients", "Made", "Raw", "Recording", "Replayed", "difference", "flattened"]
 __all__ += ["hooked", "kind"]
 
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, type)
-_FLOATS = (float, complex, np.generic)
 
 
 def flattened(tree: Any, found: list[Any], objects: list[Any] | None = None) -> Any:
@@ -46,8 +45,7 @@ def flattened(tree: Any, found: list[Any], objects: list[Any] | None = None) -> 
         found.append(tree)
         return own
     if isinstance(tree, _CONSTANTS):
-        exact = isinstance(tree, _FLOATS)  # -0.0 is another number, NaN is not
-        return (None, own, repr(tree) if exact else tree)
+        return (None, own, exact(tree))
     try:
         backend_of(tree)
     except TypeError:
@@ -78,7 +76,17 @@ def _like(array: Any) -> tuple[Any, ...]:
     return type(array), tuple(array.shape), array.dtype, backend_of(array).device(array)
 
 
-class Made:
+class _Keyed:
+    """Compared by what `_key` gives."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and bool(self._key() == other._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        raise NotImplementedError
+
+
+class Made(_Keyed):
     """A Variable that the call has made and returns, or leaves as a gradient.
 
     Attributes:
@@ -93,28 +101,18 @@ class Made:
         self.value, self.name, self.grad, self.leaf = value, name, grad, leaf
         self.place: int | None = None
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Made) and self._key() == other._key()
-
-    __hash__ = None  # type: ignore[assignment]  # how Python says that there is none
-
     def _key(self) -> tuple[Any, ...]:
         return self.value.number, self.name, self.grad, self.leaf, self.place
 
 
-class Raw:
+class Raw(_Keyed):
     """An array that the call returns; ``scalar``: as NumPy's scalar."""
 
     def __init__(self, value: Value, scalar: bool) -> None:
         self.value, self.scalar = value, scalar
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Raw) and (self.value.number, self.scalar) == (
-            other.value.number,
-            other.scalar,
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # how Python says that there is none
+    def _key(self) -> tuple[Any, ...]:
+        return self.value.number, self.scalar
 
 
 class Given(NamedTuple):
@@ -161,20 +159,14 @@ class Gradients:
         self.reached: list[bool] = []
 
 
-class _Update:
+class _Update(_Keyed):
     """`Optimizer.update` as a step: gradients are put in place, parameters read after it."""
 
     def __init__(self, optimizer: Any, params: list[Variable]) -> None:
         self.optimizer, self.params = optimizer, params
 
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, _Update)
-            and self.optimizer is other.optimizer
-            and list(map(id, self.params)) == list(map(id, other.params))
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # how Python says that there is none
+    def _key(self) -> tuple[Any, ...]:
+        return tuple(map(id, (self.optimizer, *self.params)))
 
     def __call__(self, datas: list[Any], grads: list[Any]) -> tuple[list[Any], list[Any]]:
         for param, data, grad in zip(self.params, datas, grads, strict=True):
@@ -714,11 +706,8 @@ def _values(tree: Any) -> Iterator[Value]:
         yield from _values(tree.grad)
     elif isinstance(tree, Raw):
         yield tree.value
-    elif isinstance(tree, dict):
-        for part in tree.values():
-            yield from _values(part)
-    elif isinstance(tree, (tuple, list)):
-        for part in tree:
+    else:
+        for part in parts(tree):
             yield from _values(part)
 
 
@@ -732,7 +721,7 @@ def difference(a: Recording, b: Recording) -> str | None:
             return found
         if list(map(repr, p.outputs)) != list(map(repr, q.outputs)):
             return "the results change from call to call"
-        if p.constants.keys().__len__() != len(q.constants):
+        if len(p.constants) != len(q.constants):
             return "the arrays of the call change from call to call"
         for (v, x), (w, y) in zip(p.constants.items(), q.constants.items(), strict=True):
             if v.number != w.number:
@@ -769,9 +758,7 @@ def _comparable(tree: Any) -> Any:
         return {key: _comparable(part) for key, part in tree.items()}
     if isinstance(tree, (tuple, list)):
         return (type(tree), *map(_comparable, tree))
-    if isinstance(tree, float) and tree != tree:
-        return "nan"
-    return tree
+    return type(tree), exact(tree)
 
 
 def _first(program: Program, value: Value) -> str:
@@ -813,10 +800,10 @@ def _unlike(x: Any, y: Any) -> str | None:
         return next((d for d in map(_unlike, x.values(), y.values()) if d is not None), None)
     if isinstance(x, slice):
         return _unlike((x.start, x.stop, x.step), (y.start, y.stop, y.step))
-    if x is y or (x != x and y != y):
+    if x is y:
         return None
     try:
-        same = bool(x == y) and (not isinstance(x, _FLOATS) or repr(x) == repr(y))
+        same = bool(exact(x) == exact(y))
     except Exception:  # whatever cannot be compared is taken for another
         same = False
     return None if same else f"a number changes from call to call: {x!r}, then {y!r}"
@@ -851,6 +838,3 @@ class Replayed(Function):
             return again(args, kwargs, self.inputs, gys)
         found = iter(self.run([*self.kept, *[gy.data for gy in gys]]))
         return tuple([_handle(next(found), None) if there else None for there in self.reached])
-
-
-__all__ += ["Given", "Raw", "Replayed"]

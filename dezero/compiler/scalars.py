@@ -10,9 +10,9 @@ import numpy as np
 
 from .groups import ELEMENTWISE
 from .program import Program, Step, Value, leaves
-from .simplify import VIEWS
+from .simplify import VIEWS, uses
 
-__all__ = ["scalar_source"]
+__all__ = ["Arithmetic", "arithmetic"]
 
 _LONGEST = 400  # characters of an expression that takes in others
 _SAME = frozenset(("copy", "copied", "positive", "astype", "cast", "max", "mean", "min", "sum"))
@@ -42,11 +42,57 @@ _FUNCTIONS = frozenset(_NAMES.split())
 _FLOAT, _BOOL = np.dtype(np.float64), np.dtype(np.bool_)
 
 
-def scalar_source(program: Program, space: dict[str, Any]) -> str | None:
-    """A function ``run(box)`` as text, or None if the program is about more than single numbers.
+class Arithmetic:
+    """A program of single numbers as lines of Python.
 
-    It calls ``general(box)``, which ``space`` must have, where Python's arithmetic raises.
+    Attributes:
+        space: What the lines name. ``general`` is to be added: it runs the program with arrays,
+            where Python's arithmetic raises or gives infinity or NaN. NumPy says how that came.
     """
+
+    def __init__(self, program: Program, loaded: list[int]) -> None:
+        self.program, self.loaded = program, loaded
+        self.names = {v: f"v{v.number}" for v in program.inputs}
+        self.lines: list[str] = []
+        self.space: dict[str, Any] = {"double": np.float64, "truth": np.bool_}
+
+    def written(self, inputs: list[str], outputs: list[str], general: str) -> list[str]:
+        """The lines from variables of these names to others; ``general`` is a call of that."""
+        program, names = self.program, self.names
+        loads = [f"{names[program.inputs[i]]} = float({inputs[i]})" for i in self.loaded]
+        sums = [names[v] for v in program.outputs if v not in program.inputs and v.dtype == _FLOAT]
+        total = " + ".join(dict.fromkeys(sums)) or "0.0"  # infinity or NaN, if one of them is
+        results = []
+        for v, name in zip(program.outputs, outputs, strict=True):
+            made = f"{'double' if v.dtype == _FLOAT else 'truth'}({names[v]})"
+            given = inputs[program.inputs.index(v)] if v in program.inputs else made
+            results.append(f"{name} = {given}")
+        left = "".join(f"{name}, " for name in outputs)
+        return [
+            "fine = False",
+            "try:",
+            *(f" {line}" for line in (*loads, *self.lines)),
+            f" total = {total}",
+            " fine = total - total == 0.0",
+            "except (ArithmeticError, ValueError): pass",
+            "if fine:",
+            *(f" {line}" for line in results),
+            f"else: {left}= {general}",
+        ]
+
+    def source(self) -> str:
+        """A function ``run(box)`` of it."""
+        inputs = [f"x{i}" for i in range(len(self.program.inputs))]
+        outputs = [f"y{i}" for i in range(len(self.program.outputs))]
+        given = "".join(f"{x}, " for x in inputs)
+        lines = [f"{given}= box"] if inputs else []
+        lines += self.written(inputs, outputs, "general(box)")
+        lines += ["box.clear()", f"return [{', '.join(outputs)}]", ""]
+        return "\n ".join(["def run(box):", *lines])
+
+
+def arithmetic(program: Program) -> Arithmetic | None:
+    """A program as Python's arithmetic, or None if it is about more than single numbers."""
     if not program.steps:
         return None
     values = [*program.inputs, *program.constants]
@@ -55,16 +101,13 @@ def scalar_source(program: Program, space: dict[str, Any]) -> str | None:
         return None
     if any(v.dtype == _BOOL for v in (*program.inputs, *program.constants)):
         return None
-    uses: dict[Value, int] = {}
-    for tree in (*(step.args for step in program.steps), program.outputs):
-        for value in leaves(tree):
-            uses[value] = uses.get(value, 0) + 1
-    names = {v: f"v{v.number}" for v in program.inputs}
-    lines = [f"v{v.number} = float(x{i})" for i, v in enumerate(program.inputs) if v in uses]
+    times = uses(program)
+    made = Arithmetic(program, [i for i, v in enumerate(program.inputs) if v in times])
+    names, lines, space = made.names, made.lines, made.space
     for i, (value, array) in enumerate(program.constants.items()):
         if value in program.fixed and np.isfinite(array):
             names[value] = f"({array.item()!r})"
-        elif value in uses:
+        elif value in times:
             space[f"c{i}"] = array
             names[value] = f"v{value.number}"
             lines.append(f"v{value.number} = float(c{i})")
@@ -74,30 +117,13 @@ def scalar_source(program: Program, space: dict[str, Any]) -> str | None:
         if code is None:
             return None
         if (
-            uses.get(y) == 1 and y not in program.outputs and len(code) < _LONGEST
+            times[y] == 1 and y not in program.outputs and len(code) < _LONGEST
         ) or code.isidentifier():
             names[y] = code
         else:
             names[y] = f"v{y.number}"
             lines.append(f"v{y.number} = {code}")
-    inputs = "".join(f"x{i}, " for i in range(len(program.inputs)))
-    outputs = [
-        f"x{program.inputs.index(v)}"
-        if v in program.inputs
-        else f"{'double' if v.dtype == _FLOAT else 'truth'}({names[v]})"
-        for v in program.outputs
-    ]
-    space |= {"double": np.float64, "truth": np.bool_}
-    source = ["def run(box):"]
-    source += [f"    {inputs}= box"] if inputs else []
-    source += ["    try:", *("        " + line for line in lines)]
-    made = [names[v] for v in program.outputs if v not in program.inputs and v.dtype == _FLOAT]
-    tests = [f"{name} - {name} != 0.0" for name in dict.fromkeys(made)]
-    source += [f"        result = [{', '.join(outputs)}]"]
-    source += ["    except (ArithmeticError, ValueError):", "        return general(box)"]
-    if tests:  # infinity or NaN: the arrays say how it came about, if NumPy is to
-        source += [f"    if {' or '.join(tests)}: return general(box)"]
-    return "\n".join([*source, "    box.clear()", "    return result", ""])
+    return made
 
 
 def _expression(
@@ -153,7 +179,7 @@ def _written(
                 lines.append(f"{args[i]} = {arg}")
         return form.format(*args)
     if name == "pow" and isinstance(values[1], (int, float)) and float(values[1]).is_integer():
-        return f"({args[0]} ** {args[1]})"
+        return f"({args[0]} ** {args[1]})" if values[1] else "1.0"
     if name not in _FUNCTIONS:
         return None
     function: Callable[..., Any] = getattr(math, name)

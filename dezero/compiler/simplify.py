@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from .elementwise import ufunc
 from .groups import ELEMENTWISE, is_barrier
 from .program import Program, Step, Value, leaves, replaced
 
-__all__ = ["PURE", "VIEWS", "aliases", "simplified"]
+__all__ = ["PURE", "QUIET", "VIEWS", "sharing", "simplified", "uses"]
 
 # Their results share memory with their first operand, or are it.
 _VIEWS = """
@@ -39,28 +41,53 @@ PURE = ELEMENTWISE | VIEWS | _COPIES | _FRESH | (_MADE - {"empty_like"})
 _EXACT = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def aliases(program: Program) -> dict[Value, frozenset[Value]]:
-    """For each value those whose memory it may share, itself among them if it may own some."""
-    found = {value: frozenset((value,)) for value in (*program.inputs, *program.constants)}
-    for step in program.steps:
-        used = [v for v in (*leaves(step.args), *leaves(step.kwargs)) if v in found]
-        if step.name in VIEWS:
-            basis = found.get(step.args[0], frozenset())
-            if step.name in ("get_item", "reshape", "real"):  # may be copies
-                basis |= {step.result}
-            is_taken = step.name == "get_item" and not is_basic(step.args[1])
-            found[step.result] = frozenset((step.result,)) if is_taken else basis
-        elif step.name in _NEW:
-            for value in leaves(step.result):
-                found[value] = frozenset((value,))
-        else:
-            shared = frozenset().union(*(found[v] for v in used))
-            for value in leaves(step.result):
-                found[value] = shared | {value}
-            for value in used:
-                if value.dtype is dict:  # it may hold the others from now on
-                    found[value] |= shared
-    return found
+def sharing(step: Step) -> Iterator[tuple[Value, list[Value]]]:
+    """Values of a step with those whose memory they may share, or hold, from then on."""
+    if step.name in VIEWS:
+        is_taken = step.name == "get_item" and not is_basic(step.args[1])
+        if not is_taken:
+            yield step.result, [*leaves(step.args[0])]
+    elif step.name not in _NEW:
+        used = [*leaves(step.args), *leaves(step.kwargs)]
+        for value in leaves(step.result):
+            yield value, used
+        for value in used:
+            if value.dtype is dict:  # it may hold the others from now on
+                yield value, used
+
+
+class _Aliases:
+    """For each value those that may own the memory it shares."""
+
+    def __init__(self, program: Program) -> None:
+        self.near: dict[Value, list[Value]] = {}
+        self.views: set[Value] = set()  # own no memory
+        self.found: dict[Value, frozenset[Value]] = {}
+        for step in program.steps:
+            if step.name in VIEWS and step.name not in ("get_item", "reshape", "real"):
+                self.views.add(step.result)  # the others may be copies
+            for value, others in sharing(step):
+                self.near.setdefault(value, []).extend(others)
+
+    def __getitem__(self, value: Value) -> frozenset[Value]:
+        found = self.found.get(value)
+        if found is None:
+            seen, waiting = {value}, [value]
+            while waiting:
+                more = [v for v in self.near.get(waiting.pop(), ()) if v not in seen]
+                seen.update(more)
+                waiting += more
+            found = self.found[value] = frozenset(seen - self.views)
+        return found
+
+
+def uses(program: Program) -> dict[Value, int]:
+    """How often steps and outputs name each value."""
+    return Counter(
+        value
+        for tree in (program.outputs, *((step.args, step.kwargs) for step in program.steps))
+        for value in leaves(tree)
+    )
 
 
 def simplified(program: Program, arithmetic: bool = False) -> Program:
@@ -73,7 +100,6 @@ def simplified(program: Program, arithmetic: bool = False) -> Program:
         arithmetic: For NumPy: kernels are replaced by steps that can be parts of a chain, and
             numbers in arrays made here are taken for what they are.
     """
-    before = aliases(program)
     work = _Work(program, arithmetic)
     for step in program.steps:
         work.add(step)
@@ -87,7 +113,7 @@ def simplified(program: Program, arithmetic: bool = False) -> Program:
     )
     result.steps = _needed(result)
     _keep_operands(result)
-    _unshare(result, before, program, set(work.table.values()))
+    _unshare(result, program, set(work.table.values()), work.number)
     return result
 
 
@@ -112,19 +138,14 @@ def _needed(program: Program) -> list[Step]:
 
 def _keep_operands(program: Program) -> None:
     """Have kernels that may write into an operand leave it as it is, unless only they need it."""
-    shared = aliases(program)
-    made = {v for step in program.steps if step.name in _NEW for v in leaves(step.result)}
-    readers: dict[Value, int] = {}
-    trees = [(step.args, step.kwargs) for step in program.steps]
-    for tree in (program.outputs, *trees):
-        for value in leaves(tree):
-            for root in shared[value]:
-                readers[root] = readers.get(root, 0) + 1
+    anew = _NEW - _MADE  # those may be made once for all runs
+    made = {v for step in program.steps if step.name in anew for v in leaves(step.result)}
+    used = uses(program)
     for step in program.steps:
         for name, place, option in (("masked_softmax", 2, "own"), ("set_item", 3, "alone")):
             if step.name == name and not step.effect:
                 x = step.args[0]
-                if x in made and shared[x] == {x} and readers[x] == 1:
+                if x in made and used[x] == 1:
                     continue
                 if len(step.args) > place:
                     step.args = (*step.args[:place], False, *step.args[place + 1 :])
@@ -132,21 +153,25 @@ def _keep_operands(program: Program) -> None:
                     step.kwargs = {**step.kwargs, option: False}
 
 
-def _unshare(
-    program: Program, before: dict[Value, frozenset[Value]], original: Program, merged: set[Value]
-) -> None:
+def _unshare(program: Program, original: Program, merged: set[Value], number: int) -> None:
     """Copy what would share memory with another value, where somebody else can see it.
 
-    These are outputs, and what goes into a step that may write to it or keep it.
+    These are outputs, and what goes into a step that may write to it or keep it. ``number`` is the
+    first that no value has.
     """
-    after = aliases(program)
+    before, after = _Aliases(original), _Aliases(program)
+    numbers = count(number)
     owner: dict[Value, Value] = {v: v for v in (*program.inputs, *program.constants)}
     base = {step.result: step.args[0] for step in program.steps if step.name in VIEWS}
-    readers: dict[Value, int] = {}
-    for tree in (*(s.args for s in program.steps), *(s.kwargs for s in program.steps)):
-        for value in leaves(tree):
-            for root in after[value]:
-                readers[root] = readers.get(root, 0) + 1
+    readers: dict[Value, int] = defaultdict(int, uses(program))  # through others too
+    for value in program.outputs:
+        readers[value] -= 1
+    for step in reversed(program.steps):
+        for value, others in sharing(step):
+            for other in others:
+                if other is not value:
+                    readers[other] = min(2, readers[other] + readers[value])
+    steps: list[Step] = []
 
     def chained(value: Value) -> list[Value]:
         """A view, what it is a view of, and so on: they have the same memory for certain."""
@@ -155,46 +180,47 @@ def _unshare(
             chain.append(base[chain[-1]])
         return chain
 
-    def is_shared(old: Value, new: Value, alone: int) -> bool | None:
+    def is_shared(old: Value, new: Value, alone: bool) -> bool | None:
         """Whether another value's memory is met that the original program keeps apart.
 
-        None: that is known when the array is there.
+        ``alone``: nobody else may read it either. None: that is known when the array is there.
         """
         chain = chained(new)
         perhaps = False
         for root in sorted(after[new], key=lambda v: v not in chain):
             other = owner.setdefault(root, old)
             apart = before[other].isdisjoint(before[old])
-            moved = (new is not old or root in merged) and readers.get(root, 0) > alone
+            moved = alone and (new is not old or root in merged) and readers[root] > 1
             if root in chain and (apart or moved):
                 return True
             perhaps |= apart or moved
         return None if perhaps else False
 
-    def copy(new: Value, place: int, is_sure: bool) -> Value:
-        result = Value(_number(program), new.shape, new.dtype)
+    def copy(new: Value, is_sure: bool) -> Value:
+        result = Value(next(numbers), new.shape, new.dtype)
         chain = chained(new)
         others = [v for v in after[new] if v not in chain and v.dtype is not dict]
         others.sort(key=lambda v: v.number)
         args = (new, *(() if is_sure else others))
         name = "copied" if is_sure else "owned_by_nobody_else"
-        program.steps.insert(place, Step(name, np.array, args, {}, result))
-        after[result] = frozenset((result,))
+        steps.append(Step(name, np.array, args, {}, result))
         return result
 
-    barriers = [step for step in original.steps if is_barrier(step)]
-    for old_step, step in zip(barriers, [s for s in program.steps if is_barrier(s)], strict=True):
-        pairs = zip(leaves(old_step.args), leaves(step.args), strict=True)
-        table = {
-            new: copy(new, program.steps.index(step), bool(sure))
-            for old, new in pairs
-            if (sure := is_shared(old, new, 1)) is not False
-        }
-        step.args = replaced(step.args, table)
-    pairs = zip(original.outputs, program.outputs, strict=True)
-    for i, (old, new) in enumerate(pairs):
-        if (sure := is_shared(old, new, 1 << 30)) is not False:
-            program.outputs[i] = copy(new, len(program.steps), bool(sure))
+    barriers = (step for step in original.steps if is_barrier(step))
+    for step in program.steps:
+        if is_barrier(step):
+            pairs = zip(leaves(next(barriers).args), leaves(step.args), strict=True)
+            table = {
+                new: copy(new, bool(sure))
+                for old, new in pairs
+                if (sure := is_shared(old, new, True)) is not False
+            }
+            step.args = replaced(step.args, table)
+        steps.append(step)
+    program.steps = steps
+    for i, (old, new) in enumerate(zip(original.outputs, program.outputs, strict=True)):
+        if (sure := is_shared(old, new, False)) is not False:
+            program.outputs[i] = copy(new, bool(sure))
 
 
 def _number(program: Program) -> int:

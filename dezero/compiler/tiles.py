@@ -126,9 +126,8 @@ class _Tiles:
         self.frame = _Frame(group, [(v.shape, short) for v, short in self.operands])
         full = [v for v, _ in self.operands if v.shape == group.shape and v in build.loose]
         self.guide = full[0] if full and len(self.frame.sizes) == 1 else None
-        self.specs: list[Any] = []
-        self.arrays: list[str] = []  # what the specs are about
-        self.targets: list[str] = []  # the names of a tile's parts
+        self.parts: dict[Any, str] = {}  # by what they are, the names of a tile's parts
+        self.arrays: dict[str, int] = {}  # what the parts are of
         self.before: list[str] = []
         self.body: list[str] = []
         self.after: list[str] = []
@@ -145,16 +144,10 @@ class _Tiles:
 
     def part(self, kind: str, which: int, extra: Any) -> str:
         """The name of a part that is there for each tile."""
-        spec = kind, which, extra
-        if spec not in self.specs:
-            self.specs.append(spec)
-            self.targets.append(f"p{len(self.specs)}")
-        return self.targets[self.specs.index(spec)]
+        return self.parts.setdefault((kind, which, extra), f"p{len(self.parts)}")
 
     def array(self, name: str) -> int:
-        if name not in self.arrays:
-            self.arrays.append(name)
-        return self.arrays.index(name)
+        return self.arrays.setdefault(name, len(self.arrays))
 
     def cut(self, name: str, shape: tuple[int, ...], target: tuple[int, ...], once: bool) -> str:
         """The part of an array for each tile; ``target`` is its shape in the new dimensions."""
@@ -425,13 +418,13 @@ class _Tiles:
             else:
                 names.append(name)
         number = len(build.globals)
-        build.globals[f"cut{number}"] = partial(_cut, places, self.specs)
+        build.globals[f"cut{number}"] = partial(_cut, places, [*self.parts])
         build.made.append(f"t{number} = cut{number}([{', '.join(names)}])")
-        targets = ", ".join(self.targets) + ("," if len(self.targets) == 1 else "")
+        targets = ", ".join(self.parts.values()) + ("," if len(self.parts) == 1 else "")
         build.lines += self.before
         build.lines.append(f"for {targets} in t{number}:" if targets else f"for _ in t{number}:")
         build.lines += ["    " + line for line in self.body]
         build.lines += self.after
-        gone = [*dict.fromkeys((*self.targets, *self.locals))]
+        gone = [*dict.fromkeys((*self.parts.values(), *self.locals))]
         if gone:
             build.lines.append("del " + ", ".join(gone))

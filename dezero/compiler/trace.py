@@ -24,7 +24,7 @@ import numpy as np
 from ..backends import Backend, backend_of, by_type
 from ..backends import _made as named
 from ..protocols import UFUNCS
-from .program import Program, Step, Value
+from .program import Program, Step, Value, leaves, rebuilt
 
 __all__ = ["Trace", "Traced", "TracingBackend", "recorder", "tracing", "user_line"]
 
@@ -33,6 +33,8 @@ _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 _LIBRARIES = tuple(f"{os.sep}{name}{os.sep}" for name in ("array_api_strict", "jax", "dask"))
 _NUMBERS = (bool, int, float, complex, str, bytes, np.generic)
 
+# The tables of backends, which have tracing ones in them while a call is recorded.
+_TABLES: tuple[dict[Any, Any], ...] = (by_type, named)
 _active: Trace | None = None
 _backends: dict[Backend, TracingBackend] = {}
 
@@ -60,18 +62,7 @@ def _inside(file: str) -> bool:
 
 def _plain(tree: Any) -> Any:
     """A tree with real arrays in place of traced ones."""
-    kind = type(tree)
-    if issubclass(kind, Traced):
-        return tree._real_array
-    if kind is tuple or kind is list:
-        return kind([_plain(part) for part in tree])
-    if isinstance(tree, tuple):
-        return kind(*map(_plain, tree)) if hasattr(tree, "_fields") else tuple(map(_plain, tree))
-    if kind is dict:
-        return {key: _plain(part) for key, part in tree.items()}
-    if kind is slice:
-        return slice(_plain(tree.start), _plain(tree.stop), _plain(tree.step))
-    return tree
+    return tree._real_array if _is_traced(tree) else rebuilt(tree, _plain)
 
 
 class Traced:
@@ -633,34 +624,30 @@ class Trace:
         self.dicts: dict[int, tuple[dict[Any, Any], dict[Any, Any], Value]] = {}
         self.constants: dict[Value, Any] = {}
         self.backends: dict[Backend, None] = {}
-        self._types: dict[type, Any] = {}
-        self._names: dict[str, Any] = {}
+        self._real: tuple[dict[Any, Any], ...] = ({}, {})  # what is else in `_TABLES`
 
     # --- on and off -------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Record the current thread from now on."""
         global _active
-        for cls, backend in list(by_type.items()):
-            if backend is not None and not isinstance(backend, TracingBackend):
-                self._types[cls] = backend
-                by_type[cls] = tracing(backend)  # type: ignore[assignment]  # it acts as one
-        for name, backend in list(named.items()):
-            if not isinstance(backend, TracingBackend):
-                self._names[name] = backend
-                named[name] = tracing(backend)  # type: ignore[assignment]  # it acts as one
+        for table, real in zip(_TABLES, self._real, strict=True):
+            for key, backend in list(table.items()):
+                if backend is not None and not isinstance(backend, TracingBackend):
+                    real[key] = backend
+                    table[key] = tracing(backend)
         for made in _backends.values():
-            by_type[made.traced] = made  # type: ignore[assignment]  # it acts as one
+            _TABLES[0][made.traced] = made
         _active = self
 
     def stop(self) -> None:
         """Record no more; may be started again."""
         global _active
         _active = None
-        by_type.update(self._types)
-        named.update(self._names)
-        for real, made in _backends.items():
-            by_type[made.traced] = real
+        for table, real in zip(_TABLES, self._real, strict=True):
+            table.update(real)
+        for backend, made in _backends.items():
+            by_type[made.traced] = backend
 
     # --- what stands against a replay -------------------------------------------------------------
 
@@ -719,18 +706,9 @@ class Trace:
         kind = type(tree)
         if issubclass(kind, Traced):
             return self.value_of(tree)
-        if kind is tuple or kind is list:
-            return kind([self.symbolic(part) for part in tree])
-        if isinstance(tree, tuple):
-            parts = [self.symbolic(part) for part in tree]
-            return kind(*parts) if hasattr(tree, "_fields") else tuple(parts)
-        if kind is dict:
-            return {key: self.symbolic(part) for key, part in tree.items()}
-        if kind is slice:
-            return slice(*self.symbolic((tree.start, tree.stop, tree.step)))
-        if not isinstance(tree, np.generic) and by_type.get(kind) is not None:
+        if not issubclass(kind, np.generic) and by_type.get(kind) is not None:
             return self.value_of(self.constant(tree))
-        return tree
+        return rebuilt(tree, self.symbolic)
 
     # --- steps ------------------------------------------------------------------------------------
 
@@ -852,8 +830,6 @@ class Trace:
 
     def finish(self) -> None:
         """Drop entries of dicts that nothing asks for, and take the constants that are used."""
-        from .program import leaves
-
         steps, used = self.program.steps, set(self.program.outputs)
         for step in reversed(steps):
             if step.name != "entry" or step.result in used:

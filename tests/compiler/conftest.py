@@ -1,11 +1,13 @@
 """Compiled functions beside the same functions made plainly."""
 
 import copy
+import threading
 
 import numpy as np
 import pytest
 
 import dezero
+import dezero.functions as F
 from dezero import Variable
 from dezero.compiler import front, plain, plan
 from dezero.nested import flat
@@ -22,6 +24,28 @@ def executor(request, monkeypatch):
 def refused(reason):
     """A block in which a call warns that it is not replayed, and why."""
     return pytest.warns(RuntimeWarning, match=reason)
+
+
+def classifying(net, opt):
+    """A training step of a network that classifies, which gives the loss."""
+
+    def step(x, t):
+        cost = F.softmax_cross_entropy(net(x), t)
+        net.cleargrads()
+        cost.backward()
+        opt.update()
+        return cost.detach()
+
+    return step
+
+
+def at_once(work, count):
+    """Do ``work(i)`` for each ``i`` below ``count``, in threads of their own."""
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def arrays(tree):

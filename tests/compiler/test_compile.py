@@ -389,6 +389,68 @@ def test_text_and_reset():
     assert f.programs == []
 
 
+def test_calls_of_another_form():
+    """What a replay is not for is called as the function is."""
+
+    def f(x, y=2.0, *, z=None):
+        return x * y
+
+    compiled, x = dezero.compile(f), np.array(3.0)
+    for _ in range(4):
+        np.testing.assert_array_equal(compiled(x), 6.0)
+        np.testing.assert_array_equal(compiled(x, x), 9.0)
+    for _ in range(4):
+        np.testing.assert_array_equal(compiled(x, y=x, z=None), 9.0)
+        np.testing.assert_array_equal(compiled(y=x, x=x), 9.0)
+    assert compiled.reasons == []
+    assert len(compiled.programs) == 4
+    for args, words in (((), {}), ((x, x, x), {}), ((x,), {"w": x})):
+        with pytest.raises(TypeError) as wanted:
+            f(*args, **words)
+        with pytest.raises(TypeError) as found:
+            compiled(*args, **words)
+        assert str(found.value) == str(wanted.value)
+
+
+def test_variables_of_enclosing_functions_may_be_gone():
+    w = np.array(2.0)
+
+    @dezero.compile
+    def f(x):
+        return x * w
+
+    x = np.array(3.0)
+    for _ in range(4):
+        assert f(x) == 6.0
+    del w
+    with pytest.raises(NameError):
+        f(x)
+    w = np.array(5.0)
+    for _ in range(4):
+        assert f(x) == 15.0
+    assert f.reasons == []
+
+
+def test_single_numbers_that_python_refuses(executor):
+    """Where Python's arithmetic raises or overflows, the result is NumPy's."""
+
+    def f(x, y):
+        a = Variable(x)
+        b = F.exp(a) / y + F.log(a) * y + a**3 - a**0
+        b.backward()
+        return b, a.grad.data, b.data > 0.0
+
+    numbers = (2.0, 0.0, -0.0, -1.5, 800.0, 1e200, -1e200, np.inf, -np.inf, np.nan)
+    compiled = dezero.compile(f)
+    with np.errstate(all="ignore"):
+        for x in (0.5, 1.0, *numbers):
+            for y in numbers:
+                given = np.array(x), np.array(y)
+                assert_same(f(*given), compiled(*given), 1e-15)
+    assert compiled.reasons == []
+    assert len(compiled.programs) == 1
+
+
 def test_errors_of_a_replay_are_the_functions_own(executor):
     def f(x, t):
         return F.softmax_cross_entropy(x, t).detach()

@@ -14,7 +14,7 @@ import dezero.functions as F
 import dezero.layers as L
 from dezero import Variable, optimizers
 
-from .conftest import refused
+from .conftest import at_once, refused
 
 
 class Counter:
@@ -373,11 +373,7 @@ def test_replays_in_threads():
             if not np.allclose(f(xs[i]).data, expected[i], rtol=1e-12):
                 wrong.append(i)
 
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(run, 4)
     assert wrong == []
     assert f.reasons == []
 

@@ -8,7 +8,7 @@ import dezero.functions as F
 import dezero.layers as L
 from dezero import Function, optimizers
 
-from .conftest import refused
+from .conftest import classifying, refused
 
 T = np.arange(4) % 3
 LAZY = {"dask": "losses with labels look at them, and their rows are not known before"}
@@ -74,15 +74,7 @@ def test_training(lane):
     def trained(compiled):
         dezero.seed(0)
         net = L.Sequential(L.Linear(8), F.relu, L.Dropout(0.2), L.Linear(3))
-        opt = optimizers.Adam(0.01).setup(net)
-
-        def step(x, t):
-            loss = F.softmax_cross_entropy(net(x), t)
-            net.cleargrads()
-            loss.backward()
-            opt.update()
-            return loss.detach()
-
+        step = classifying(net, optimizers.Adam(0.01).setup(net))
         f = dezero.compile(step) if compiled else step
         losses = []
         for i in range(6):

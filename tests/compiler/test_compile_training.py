@@ -8,7 +8,7 @@ import dezero.functions as F
 import dezero.layers as L
 from dezero import Variable, optimizers
 
-from .conftest import assert_same, twins
+from .conftest import assert_same, classifying, twins
 
 
 def drawn(*shape, seed=0, dtype=np.float32):
@@ -100,7 +100,10 @@ def test_many_steps_of_adam(executor):
         lambda: L.Sequential(L.Linear(8, dtype=np.float64), F.tanh, L.Linear(5, dtype=np.float64)),
         lambda: optimizers.Adam(0.01),
     )
-    calls = lambda i: (drawn(6, 3, seed=i % 7, dtype=np.float64), np.arange(6) % 5)  # noqa: E731 - shorter
+
+    def calls(i):
+        return drawn(6, 3, seed=i % 7, dtype=np.float64), np.arange(6) % 5
+
     twins(steps, calls, 0.0 if executor == "plain" else 1e-9, runs=200)
 
 
@@ -118,14 +121,7 @@ def test_learning_rates_may_change_between_calls(executor):
     def make():
         net = mlp(8, 5)()
         opt = optimizers.SGD(0.1).setup(net)
-
-        def step(x, t):
-            cost = F.softmax_cross_entropy(net(x), t)
-            net.cleargrads()
-            cost.backward()
-            opt.update()
-            return cost.detach()
-
+        step = classifying(net, opt)
         step.opt = opt
         return step, _Arrays(net, opt)
 
@@ -148,16 +144,7 @@ def test_learning_rates_may_change_between_calls(executor):
 def test_parameters_may_be_loaded_between_calls(executor):
     dezero.seed(0)
     net = mlp(8, 5)()
-    opt = optimizers.SGD(0.1).setup(net)
-
-    @dezero.compile
-    def step(x, t):
-        cost = F.softmax_cross_entropy(net(x), t)
-        net.cleargrads()
-        cost.backward()
-        opt.update()
-        return cost.detach()
-
+    step = dezero.compile(classifying(net, optimizers.SGD(0.1).setup(net)))
     x, t = batch(6, 3)(0)
     for _ in range(4):
         step(x, t)

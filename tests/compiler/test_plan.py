@@ -1,7 +1,6 @@
 """The plan of a program gives the numbers of its steps, however it runs them."""
 
 import sys
-import threading
 
 import numpy as np
 import pytest
@@ -9,6 +8,8 @@ import pytest
 from compiler.programs import BACKEND, Maker, interpreted
 from dezero.compiler.plan import _Build, build
 from dezero.compiler.program import Value
+
+from .conftest import at_once
 
 ONE = ["tanh", "exp", "sqrt", "negative", "abs", "sigmoid", "sin", "square", "positive", "copy"]
 TWO = ["add", "subtract", "multiply", "divide", "maximum", "minimum", "add_into"]
@@ -396,11 +397,7 @@ def test_threads(n):
                 if not np.allclose(a, b, rtol=1e-12):
                     wrong.append(k)
 
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(work, 8)
     assert not wrong
 
 
@@ -530,6 +527,28 @@ def test_kernels_write_into_nothing_that_others_need():
         for a, b in zip(run(list(inputs)), wanted, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-14)
     assert not m.arrays[c].any()
+
+
+def test_kernels_write_into_what_only_they_need():
+    """But not into an array that is made once for all runs."""
+    m = Maker()
+    x = m.input(np.random.default_rng(0).standard_normal((4, 5)))
+    softmax = m.masked_softmax(m.negative(x), None, False)
+    m.program.steps[-1].args = (*m.program.steps[-1].args[:2], True)
+    changed = []
+    for zeros in (m.zeros_like(x), m.full_like(x, 0.0)):
+        y = m.set_item(zeros, m.greater(x, 0.0), 7.0, alone=False)
+        m.program.steps[-1].kwargs["alone"] = True
+        changed.append(m.negative(y))
+    program = m.output(softmax, *changed)
+    own = {s.name: s.args[2:] for s in _Build(program, BACKEND, True).program.steps}
+    assert own["masked_softmax"] == (True,)
+    run, given = build(program, BACKEND), m.arrays[x].copy()
+    for scale in (1.0, -1.0, 2.0):
+        inputs = [given * scale]
+        for a, b in zip(run(list(inputs)), interpreted(program, given * scale), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-14)
+        np.testing.assert_array_equal(inputs[0], given * scale)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3, 1)])
