@@ -710,8 +710,8 @@ class Function:
     def _pull(self, g: Any, sweep: Sweep, keep: bool) -> bool:
         """Pass the gradient on to the inputs, from a sweep of raw and real arrays."""
         self._pull_general(g, sweep, keep)
-        unknown = [x for x in self._inputs if x._kind is None]  # else real
-        return any(backend_of(x._data).is_complex(x.dtype) for x in unknown) if unknown else False
+        unknown = (x for x in self._inputs if x._kind is None)  # others are real
+        return any(backend_of(x._data).is_complex(x.dtype) for x in unknown)
 
     def _pull_general(self, g: Any, sweep: Sweep, keep: bool) -> None:
         """Pass the gradient on to the inputs, from any sweep."""

@@ -8,6 +8,7 @@ What flows along the edges is of no concern here: raw arrays, or Variables if th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from typing import Any
 from weakref import ref
 
@@ -35,11 +36,14 @@ class Leaf:
 
     __slots__ = ("_out", "_watch")
     _rank = 0
-    _edges: tuple[Any, ...] = ()
 
     def __init__(self, handle: Any) -> None:
         self._out = ref(handle)
         self._watch: Watch | None = None
+
+    @property
+    def _edges(self) -> tuple[Any, ...]:
+        return ()
 
     def _handles(self) -> Iterator[Any]:
         """The Variable, if it is still there."""
@@ -60,7 +64,7 @@ class Output(Leaf):
         self._rank = function._rank + 1
 
     @property
-    def _edges(self) -> tuple[Any, ...]:  # type: ignore[override]  # there it can be set
+    def _edges(self) -> tuple[Any, ...]:
         return () if self.function is None else (self.function,)
 
     def _cut(self) -> None:
@@ -104,13 +108,12 @@ def deliver(sweep: Sweep, edge: Any, g: Any) -> None:
 
     It is added in place only in memory that the sweep has made itself.
     """
-    rank = edge._rank
-    bucket = sweep.table[rank]
-    if bucket is None:
-        sweep.table[rank] = (edge, g)
-        return
-    if bucket.__class__ is tuple:
-        bucket = sweep.table[rank] = {bucket[0]: bucket[1]}
+    bucket = sweep.table[edge._rank]
+    if bucket.__class__ is not dict:
+        if bucket is None:
+            sweep.table[edge._rank] = (edge, g)
+            return
+        bucket = sweep.table[edge._rank] = {bucket[0]: bucket[1]}
     old = bucket.get(edge)
     if old is None:
         bucket[edge] = g
@@ -154,11 +157,15 @@ def run(
     sweep = Sweep(top, record, wanted)
     for node, g in seeds:
         deliver(sweep, node, g)
-    pop = sweep.table.pop
-    for _ in range(top - max(lowest, 1) + 1):
+    pop, special = sweep.table.pop, look or general
+    for _ in repeat(None, top - max(lowest, 1) + 1):
         bucket = pop()
-        if bucket is None:
-            continue
+        if bucket.__class__ is tuple and not special:  # in less time than below
+            node, g = bucket
+            if node._watch is None:
+                if node._pull(g, sweep, keep):
+                    special = general = True
+                continue
         while bucket:
             if bucket.__class__ is tuple:
                 node, g = bucket
@@ -174,7 +181,7 @@ def run(
                 if wanted is None or not wanted.isdisjoint(node._edges):  # else: only a target
                     node._pull_general(g, sweep, keep)
             elif node._pull(g, sweep, keep):  # it met complex numbers
-                general = True
+                special = general = True
     leaves = sweep.table[0]
     for leaf in leaves:
         if look or leaf._watch is not None:

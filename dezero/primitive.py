@@ -163,7 +163,7 @@ class Node(Function):
             setattr(self, name, RELEASED)
 
 
-class _One(ref, Node):  # type: ignore[type-arg]  # of Variables
+class _One(ref[Variable], Node):
     """One with one result, to which it is itself the weak reference: one object less."""
 
     __slots__ = ("_link", "_rank", "_watch")
@@ -195,8 +195,7 @@ class _Several(Node):
 
 
 def _stub(*args: Any, **kwargs: Any) -> Any:
-    # with other globals, where `write` is
-    return write()(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
+    return globals()["write"]()(*args, **kwargs)  # those that `_made` gives it
 
 
 # What the written functions refer to, and under "_" and its name what the recorders do.
@@ -213,7 +212,7 @@ _RECORDER = {
     "float": float, "handle": _handle, "int": int, "isinstance": isinstance,
     "like": _like, "mixed": mixed, "ndarray": np.ndarray, "new": _new, "number": number,
     "numbers": numpy_backend.numbers,
-    "outputs": _outputs, "SCALAR": SCALAR, "recording": recording, "ref": ref, "resolve": resolve,
+    "outputs": _outputs, "SCALAR": SCALAR, "recording": recording, "resolve": resolve,
 }  # fmt: skip
 _GLOBALS: dict[str, Any] = _PULLS | {"_" + key: value for key, value in _RECORDER.items()}
 

@@ -52,8 +52,7 @@ class _Symbol:
     def _no(self, *args: Any) -> Any:
         raise _NotOneExpression
 
-    __bool__ = __iter__ = __getitem__ = __len__ = __contains__ = _no
-    __hash__ = None  # type: ignore[assignment]  # how Python says that there is none
+    __bool__ = __iter__ = __getitem__ = __len__ = __contains__ = __hash__ = _no
 
 
 def _text(x: Any) -> str:
@@ -213,12 +212,15 @@ class Writer:
             w += [f"  _e_{o} = None"] if "_e_" + o in edges else []
             w += [f"  _k_{o} = None"] if self.known else ["  pass"]
         w += self._find_backend(everything)
-        w += [" if _xp is None:", "  _xp = _default"]
-        w += [f"  {operands[0]} = _number('{name}', '{operands[0]}', {operands[0]})"]
+        w += ["  if _xp is None:", "   _xp = _default"]
+        w += [f"   {operands[0]} = _number('{name}', '{operands[0]}', {operands[0]})"]
         if self.careful:
             o = everything
             w += [f" if _k_{o} is None and _xp is _default: _xp = _xp.careful({o})"]
         call = self._native(self.call, "_xp", "_default")
+        if self.kinds == 2 and name in ("add", "subtract", "multiply", "divide"):
+            self.natives.add(name)  # in less time than by the operator
+            call = f"_np_{name}({everything}) if _arrays is _default else {call}"
         w += [" try:", f"  _y = {call}", " except _Exception as _error:"]
         w += [f"  raise _explained(_error, '{name}', ({everything},)) from None"]
         for p in self.rest if self.checks else ():
@@ -230,8 +232,9 @@ class Writer:
             w += [f" if ({silent}) or not _recording(): return [_handle(_v, None) for _v in _y]"]
         else:
             w += [" _v = _new(_Variable)", " _v._data = _y", " _v.grad = _v.name = None"]
-            w += [f" _v._kind = _k_{operands[0]}" if self.kinds == 1 else " _v._kind = None"]
-            w += [f" if ({silent}) or not _recording():", "  _v._node = None", "  return _v"]
+            late = " = _v._kind" if self.kinds == 2 else ""  # it is compared below
+            w += [] if late else [f" _v._kind = {f'_k_{everything}' if self.kinds else 'None'}"]
+            w += [f" if ({silent}) or not _recording():", f"  _v._node{late} = None", "  return _v"]
         w += [f" _node = {'_new(_Node)' if several else '_Node(_v)'}", " _node._watch = None"]
         if len(edges) == 1:
             w += [f" _node._rank = {edges[0]}._rank + 1"]
@@ -255,10 +258,10 @@ class Writer:
         if len(operands) > 2:
             native = " and ".join(f"{o}.__class__ is _ndarray" for o in operands)
             w = [f" if {native}: _xp = _default"]
-            return [*w, f" else: _xp = _common('{self.name}', ({everything},), None)"]
+            return [*w, " else:", f"  _xp = _common('{self.name}', ({everything},), None)"]
         a, b = operands
         w = [f" if {a}.__class__ is _ndarray and {b}.__class__ is _ndarray:"]
-        w += ["  _xp, _arrays = _default, True", *self._scalars("")]
+        w += ["  _xp = _arrays = _default", *self._scalars("")]
         w += [*self._number(b, a), *self._number(a, b), " else:"]
         w += ["  try:", f"   _xp = _by_type[{a}.__class__]", f"   _xb = _by_type[{b}.__class__]"]
         w += ["  except _KeyError:", f"   _xp, _xb = _resolve('{self.name}', {everything})"]
@@ -274,7 +277,8 @@ class Writer:
         if self.kinds != 2:
             return []
         a, b = self.operands
-        return [f"  if _k_{a} is _SCALAR is _k_{b}{other}: {a}, {b} = {a}[()], {b}[()]"]
+        both = f"_k_{a} is _SCALAR and _k_{b} is _SCALAR{other}"
+        return [f"  if {both}: {a}, {b}, _arrays = {a}[()], {b}[()], True"]
 
     def _number(self, number: str, array: str) -> list[str]:
         """A Python number beside an array of NumPy's.
@@ -325,12 +329,11 @@ class Writer:
         if self.checks or not self.broadcasts or len(self.operands) != 2:
             return [" " + likes]
         a, b = self.operands
-        known = f"_v._kind = _k_{a} or _k_{b}"
-        w = [" _node.l = None", f" if _k_{a} is _k_{b} is not None: _v._kind = _k_{a}"]
-        w += [" elif _arrays:"]
+        known, likes = f"_v._kind = _k_{a} or _k_{b}", "_v._kind = None; " + likes
+        w = [" _node.l = None", f" if _k_{a} is _k_{b} and _k_{a} is not None: _v._kind = _k_{a}"]
         alike = f"{a}.dtype is {b}.dtype and {a}.shape == {b}.shape"
-        w += [f"  if ({b}.dtype is _k_{a}[1] and {b}.shape == _k_{a}[0]) if _k_{a} else ({alike}):"]
-        w += [f"   {known}"]
+        like_a = f"{b}.dtype is _k_{a}[1] and {b}.shape == _k_{a}[0]"
+        w += [" elif _arrays:", f"  if ({like_a}) if _k_{a} is not None else ({alike}): {known}"]
         w += [f"  else: {likes}", f" elif _complex is {a}.__class__ or _complex is {b}.__class__:"]
         return [*w, "  " + likes, f" else: {known}"]
 
@@ -352,10 +355,9 @@ class Writer:
         elif several:
             w += [" g = filled(self, g, sweep)", " xp = backend_of(g[0])"]
         elif gate or any("xp" in self._term(o, "v_") for o in self.differentiable()):
-            w += [" xp = numpy if g.__class__ is ndarray else by_type.get(g.__class__)"]
-            w += [" if xp is None: xp = backend_of(g)"]
+            w += [" if g.__class__ is ndarray: xp = numpy"]
+            w += [" else: xp = by_type.get(g.__class__) or backend_of(g)"]
         w += [f" v_{n} = self.v_{n}" for n in self.saved]
-        w += [" likes = self.l"] if any(self.fits) and not general else []
         arrays = [n for n in self.saved if n == "y" or n in self.operands]
         if arrays:
             w += [" if not keep: " + " = ".join(f"self.v_{n}" for n in arrays) + " = RELEASED"]
@@ -373,12 +375,11 @@ class Writer:
         one = "g[0]" if several else "g"
         w = [" g = filled(self, g, sweep)"] if several else []
         w += [" record, wanted = sweep.record, sweep.wanted"]
-        w += [" likes = self.l"] if any(self.fits) else []
         backend = "by_type.get(raw.__class__) or backend_of(raw)"
         recorded = "xp.recorded or namespace_of(xp)"
         indent = " "
         if self.kinds:  # operands are like the result, unless they were broadcast
-            known = "record and likes is None" if any(self.fits) else "record"
+            known = "record and self.l is None" if any(self.fits) else "record"
             w += [f" kind = g._kind if {known} else None", " if kind is not None:"]
             w += ["  conjugate = False"]
             if any("xp" in self._term(o, "w_") for o in self.differentiable()):
@@ -414,7 +415,7 @@ class Writer:
             about = f"'{self.name}', '{o}', {self.broadcasts}"
             w += [f"  d = checked({'xp' if general else 'None'}, d, self.l[{i}], {about})"]
         elif fits:
-            w += ["  if likes is not None:", f"   like = likes[{i}]"]
+            w += ["  if self.l is not None:", f"   like = self.l[{i}]"]
             w += ["   if like is not None and (d.shape != like[0] or d.dtype is not like[1]):"]
             w += [f"    d = fit({xp}, d, like)"]
         if gate and not general:

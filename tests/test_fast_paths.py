@@ -151,6 +151,23 @@ def test_functions_of_numpy_are_called_directly():
     assert "_np_sin(x) if _xp is _default else _xp.sin(x)" in F.sin.source
 
 
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide"])
+def test_arithmetic_of_arrays_is_numpys_function(name, monkeypatch):
+    names = BINARY[name].write().__globals__
+    assert names[f"_np_{name}"] is getattr(np, name)
+    x, rng = Variable(np.array(3.0)), np.random.default_rng(0)
+    pairs = [(rng.normal(size=a), rng.normal(size=b)) for a in [(), (3,), (2, 1)] for b in [(), 3]]
+    pairs += [(a.astype(np.float32), b) for a, b in pairs]
+    with_function = [outcome(BINARY[name], *pair) for pair in pairs]
+    monkeypatch.setitem(names, f"_np_{name}", BINARY[name].formula.__get__(np))
+    for pair, wanted in zip(pairs, with_function, strict=True):
+        same(outcome(BINARY[name], *pair), wanted)  # by the operator
+    monkeypatch.setitem(names, f"_np_{name}", None)  # not called for others
+    assert BINARY[name](x, 2.0).shape == BINARY[name](2, x).shape == BINARY[name](x, x).shape == ()
+    with pytest.raises(TypeError, match="NoneType"):
+        BINARY[name](x, np.ones(3))
+
+
 def test_a_node_is_the_weak_reference_to_its_result():
     x = Variable(np.ones(2))
     y = F.sin(x)

@@ -340,11 +340,7 @@ def _above(xp, g, x, min, max):
     return xp.where(hit, g, xp.zeros_like(g))
 
 
-@elementwise(
-    _inside,
-    _below,
-    _above,
-)
+@elementwise(_inside, _below, _above)
 def _clip(xp, x, min=None, max=None):
     """``x`` limited to ``min .. max``."""
     return xp.clip(x, min, max)
@@ -372,10 +368,7 @@ def clip(x, min=None, max=None, *, x_min=None, x_max=None):
 ops["clip"] = clip
 
 
-@elementwise(
-    lambda xp, g, a, b: g * xp.sign(a) * xp.copysign(xp.ones_like(g), b),
-    _zero,
-)
+@elementwise(lambda xp, g, a, b: g * xp.sign(a) * xp.copysign(xp.ones_like(g), b), _zero)
 def copysign(xp, a, b):
     """``|a|`` with the sign of ``b``. Where ``a`` is 0 its gradient is 0."""
     return xp.copysign(a, b)
