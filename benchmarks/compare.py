@@ -19,7 +19,7 @@ import zipfile
 from pathlib import Path
 
 from processes import ROOT
-from run import Suite, chosen
+from run import Suite, chosen, positive
 from table import cell
 
 
@@ -71,7 +71,8 @@ def judge(entry):
     """Add the change, the noise, both of logarithms, and the verdict."""
     changes, noises = [], []
     for times in entry["launches"]:
-        triples = list(zip(times["base"], times["again"], times["head"], strict=True))
+        # A process that takes over a second for a sample takes fewer of them.
+        triples = list(zip(times["base"], times["again"], times["head"], strict=False))
         changes.append(statistics.median(math.log(h / math.sqrt(a * b)) for a, b, h in triples))
         noises.append(abs(statistics.median(math.log(b / a) for a, b, _ in triples)))
     entry["change"], entry["noise"] = statistics.median(changes), max(noises)
@@ -99,14 +100,16 @@ def main():
         "head", nargs="?", default=str(ROOT), metavar="HEAD", help="by default the working tree"
     )
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of a launch")
-    parser.add_argument("--launches", type=int, default=3, metavar="N")
+    parser.add_argument("--rounds", type=positive, default=5, metavar="N", help="of a launch")
+    parser.add_argument("--launches", type=positive, default=3, metavar="N")
     options = parser.parse_args()
     workloads = [
         workload
         for _, workload in chosen(options.only, quick=not options.only)
         if workload.kind == "time" and workload.threads is None
     ]
+    if not workloads:
+        parser.error(f"--only {' '.join(options.only)}: no times of one thread are among these")
     with tree(options.base) as base, tree(options.head) as head:
         found, failed = measured(workloads, base, head, options)
         suspects = {e["workload"].name: e["workload"] for e in found.values() if e["slower"]}

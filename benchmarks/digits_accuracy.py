@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from run import positive
+
 MEAN, LEAST, LAST, MOST = 0.990, 0.983, 0.970, 60.0
 
 
@@ -49,7 +51,7 @@ def series(split, seeds, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seeds", type=int, default=5, metavar="N")
+    parser.add_argument("--seeds", type=positive, default=5, metavar="N")
     args, options = parser.parse_known_args()
     random = series("random", args.seeds, options)
     last = series("last", args.seeds, options)

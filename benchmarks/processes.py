@@ -1,6 +1,5 @@
 """Workers: one engine each, in a process of its own, so that no other library disturbs it."""
 
-import contextlib
 import os
 import pickle
 import subprocess
@@ -75,10 +74,10 @@ class Worker:
         )
 
     def _check_path(self):
-        with contextlib.suppress(Refused):
-            _, file = self._answer("about")
-            if not Path(file).resolve().is_relative_to(Path(self.path).resolve()):
-                raise Refused(f"{file} was imported, not what is in {self.path}", True)
+        _, file = self._answer("about")
+        if not Path(file).resolve().is_relative_to(Path(self.path).resolve()):
+            self.close()  # so that it is asked again
+            raise Refused(f"{file} was imported, not what is in {self.path}", True)
 
     def _answer(self, *request):
         alarm = threading.Timer(self.limit, self.process.kill)

@@ -184,7 +184,7 @@ def chosen(patterns, quick):
     for pattern in patterns:
         if not any(fnmatch.fnmatch(n, pattern) for f, w in everything for n in (f, w.name)):
             names = ", ".join([*FAMILIES, *(w.name for _, w in everything)])
-            sys.exit(f"--only {pattern}: there are {names}")
+            sys.exit(f"no workload is named {pattern!r}; there are {names}")
     return [
         (family, workload)
         for family, workload in everything
@@ -196,31 +196,67 @@ def chosen(patterns, quick):
     ]
 
 
+def positive(text):
+    """An argument that is a whole number from 1 on."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    return int(text)
+
+
+def new_file(text):
+    """An argument that is a file to be written: that it can be is known before the run."""
+    file = Path(text)
+    if file.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a file, got the folder {text!r}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
+def picture(text):
+    """The same for a picture."""
+    kinds = table.pyplot().gcf().canvas.get_supported_filetypes()
+    if Path(text).suffix[1:].lower() not in kinds:
+        raise argparse.ArgumentTypeError(f"expected a file of {', '.join(kinds)}, got {text!r}")
+    return new_file(text)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, metavar="N", help="samples of each engine, 7")
+    parser.add_argument("--rounds", type=positive, metavar="N", help="samples of each engine, 7")
     parser.add_argument("--quick", action="store_true", help="3 short samples, no large graphs")
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="NAME",
         help="workloads or families; patterns such as 'conv*' too",
     )  # fmt: skip
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
-    parser.add_argument("--threads", type=int, default=1, metavar="N")
+    parser.add_argument(
+        "--engines", nargs="+", choices=ENGINES, default=list(ENGINES), metavar="NAME",
+        help=f"of {', '.join(ENGINES)}; by default those that are installed",
+    )  # fmt: skip
+    parser.add_argument("--threads", type=positive, default=1, metavar="N")
     parser.add_argument(
         "--book", type=Path, metavar="PATH", help="a checkout of the book's package"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all samples there")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the table there")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios to PyTorch's")
+    parser.add_argument(
+        "--json", type=new_file, metavar="FILE", help="also write all samples there"
+    )
+    parser.add_argument("--out", type=new_file, metavar="FILE", help="also write the table there")
+    parser.add_argument("--plot", type=picture, metavar="FILE", help="draw the ratios to PyTorch's")
     parser.add_argument("--strict", action="store_true", help="exit code 1 if a target was missed")
     options = parser.parse_args()
     rounds = options.rounds or (3 if options.quick else 7)
     paths = {"dezero": ROOT, "compiled": ROOT, "book": options.book}
     engines = {e: (e, paths.get(e)) for e in options.engines if e != "book" or options.book}
+    if not engines:
+        parser.error("--engines book: --book says where it is")
+    if options.book is not None and not (options.book / "dezero").is_dir():
+        parser.error(f"--book {options.book}: expected a folder that holds the book's dezero/")
+    workloads = chosen(options.only, options.quick)
+    if not workloads:
+        parser.error(f"--only {' '.join(options.only)}: --quick leaves all of these out")
 
     suite = Suite(engines, rounds, 0.005 if options.quick else 0.02, options.threads)
     try:
-        for family, workload in chosen(options.only, options.quick):
+        for family, workload in workloads:
             print(f"{workload.name} ...", file=sys.stderr, flush=True)
             suite.measure(family, workload)
     finally:
@@ -230,7 +266,6 @@ def main():
     print(text)
     for file, content in ((options.json, json.dumps(report, indent=1) + "\n"), (options.out, text)):
         if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(content)
     if options.plot is not None:
         table.plot(report, options.plot)

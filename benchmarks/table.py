@@ -115,12 +115,7 @@ def markdown(report):
 
 def plot(report, file):
     """Write a picture: each engine's time as a multiple of PyTorch's, a tick at the target."""
-    try:
-        import matplotlib
-    except ModuleNotFoundError:
-        raise SystemExit('--plot needs matplotlib: pip install "dezero[viz]"') from None
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    plt = pyplot()
     from matplotlib import ticker
 
     rows = [row for row in report["rows"] if "torch" in row["samples"]][::-1]
@@ -148,9 +143,25 @@ def plot(report, file):
     axes.set_xlabel("times PyTorch eager (grey line), less is better; black: dezero's target")
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside upper center", ncols=4, fontsize=8)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    saved(figure, file)
+
+
+def pyplot():
+    """Matplotlib's module, drawing to files."""
+    try:
+        import matplotlib
+    except ModuleNotFoundError:
+        raise SystemExit('--plot needs matplotlib: pip install "dezero[viz]"') from None
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt
+
+
+def saved(figure, file):
+    """Write a figure of Matplotlib to a file."""
     figure.savefig(file, dpi=150)
-    plt.close(figure)
+    pyplot().close(figure)
 
 
 def machine():

@@ -68,10 +68,15 @@ class Session:
         self.drop()
         return arrays
 
-    def set_up(self, program):
+    def method(self, program):
+        """What a program has for the engine."""
         found = getattr(program, self.engine.method, "")
         if isinstance(found, str):
             raise Missing(found)
+        return found
+
+    def set_up(self, program):
+        found = self.method(program)
         if isinstance(program, Gradient):
             step = self.engine.gradient(found(), program.g)
             self.arguments = [self.engine.leaf(a) for a in program.leaves]
@@ -122,19 +127,15 @@ class Session:
     def memory(self, name):
         """Bytes at the highest of a step beyond its parameters and data; those kept by forward.
 
-        For a fresh process, in which small programs run first: code is loaded.
+        For a fresh process.
         """
-        for small in ("tiny-mlp", "chain-1000"):
-            with contextlib.suppress(Missing):
-                self.set_up(WORKLOADS[small].make())
-                self.run()
-        self.drop()
+        self.load_code()
         program = WORKLOADS[name].make()
         self.set_up(program)
         before, kept = anonymous(), None
         with contextlib.suppress(Missing):
             if isinstance(program, Gradient):
-                forward = getattr(program, self.engine.method)()
+                forward = self.method(program)()
                 graph = self.engine.recorded(forward, self.arguments)
                 kept = anonymous() - before
                 del graph
@@ -145,12 +146,18 @@ class Session:
             self.run()
         return [occupied("VmHWM") - occupied("RssFile") - before, kept]
 
+    def load_code(self):
+        """Run small programs: their code does not count for what comes next."""
+        for small in ("tiny-mlp", "chain-1000"):
+            with contextlib.suppress(Missing):
+                self.set_up(WORKLOADS[small].make())
+                self.run()
+        self.drop()
+
     def graph(self, name):
         """Bytes an operation of a graph: those of Python beyond the arrays, and all."""
         program = WORKLOADS[name].make()
-        found = getattr(program, self.engine.method, "")
-        if isinstance(found, str):
-            raise Missing(found)
+        found = self.method(program)
         leaves = [self.engine.leaf(a) for a in program.leaves]
         beyond = None
         with contextlib.suppress(Missing):

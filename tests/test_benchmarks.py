@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITE, COMPARE = ROOT / "benchmarks" / "run.py", ROOT / "ci" / "bench"
+PROFILES = ROOT / "benchmarks" / "profiles.py"
 
 
 def run(script, *arguments):
@@ -127,6 +129,63 @@ def test_unknown_workload():
     done = run(SUITE, "--only", "nothing-of-that-name")
     assert done.returncode == 1
     assert "there are operations, programs" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def missed(suite, tmp_path_factory):
+    """A run's file in which two rows are missed: a time, and a peak."""
+    report = json.loads(json.dumps(suite[0]))
+    lost = {"against": "numpy", "limit": 0.1, "engine": "dezero", "workload": "", "met": False}
+    lost |= {"figure": "", "ratio": 3.0, "low": 3.0, "high": 3.0}
+    for row in report["rows"]:
+        row["targets"] = [lost] if row["name"] == "rosenbrock" else []
+    peak = {**report["rows"][-1], "name": "memory-gelu", "figure": "peak"}
+    report["rows"].append({**peak, "targets": [{**lost, "against": "torch", "figure": "peak"}]})
+    file = tmp_path_factory.mktemp("missed") / "run.json"
+    file.write_text(json.dumps(report), encoding="utf-8")
+    return file
+
+
+def test_profiles_of_what_was_missed(missed, tmp_path):
+    if shutil.which("py-spy") is None or importlib.util.find_spec("matplotlib") is None:
+        pytest.skip("a profile of times needs py-spy, and its picture matplotlib")
+    out, picture = tmp_path / "a" / "profiles.md", tmp_path / "a" / "profiles.svg"
+    files = ["--json", missed, "--out", out, "--plot", picture]
+    done = run(PROFILES, "--seconds", "1", *files)
+    assert done.returncode == 0, done.stderr
+    text = out.read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## rosenbrock",
+        "## memory-gelu",
+    ]
+    times, peak = text.split("## memory-gelu")
+    shares = [float(s) for s in re.findall(r"^\| (-?[\d.]+) % \|", times, re.MULTILINE)]
+    assert sum(shares) == pytest.approx(100, abs=2)
+    assert "<dezero pow>" in times
+    assert "3 of NumPy by hand, at most 0.1: **missed**" in times
+    assert "rosenbrock / NumPy by hand" in picture.read_text(encoding="utf-8")
+    assert "at the highest" in peak
+
+
+def test_what_lives_at_a_peak(missed):
+    done = run(PROFILES, "memory-tanh-chain", "--json", missed)
+    assert done.returncode == 0, done.stderr
+    kept = [float(size) for size in re.findall(r"([\d.]+) \| lives \|.*<dezero tanh>", done.stdout)]
+    assert max(kept) == pytest.approx(3 * 4e6 / 2**20, abs=0.1)  # three arrays of float32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["graph-bytes"], "no time and no peak among those named"),
+        (["nothing-of-that-name"], "there are operations, programs"),
+        (["--json", "nowhere.json"], "nowhere.json: there is no such file"),
+    ],
+)
+def test_profiles_of_nothing(arguments, reason):
+    done = run(PROFILES, *arguments)
+    assert done.returncode != 0
+    assert reason in done.stderr
 
 
 def test_equal_commits_do_not_differ():

@@ -198,32 +198,77 @@ def _product(n: int, dtype: str, tf32: bool = False) -> Any:
     return make
 
 
-def _convolution(lib: Any, n: int = 32, channels: int = 64, size: int = 56) -> Steps:
-    array = lib.numbers(n, channels, size, size)
-    weights = lib.numbers(channels, channels, 3, 3, scale=0.05)
-    lib.dezero.cuda.configure(tf32=False)
-    x, w = lib.leaf(array), lib.leaf(weights)
+def _layer_of(xp: Any, x: Any, w: Any) -> Any:
+    for _ in range(8):
+        x = xp.tanh(x @ w)
+    return x
 
-    def step() -> Any:
-        x.cleargrad()
-        w.cleargrad()
-        y = lib.F.conv2d(x, w, pad=1)
-        lib.F.sum(y).backward()
-        return [y, x.grad, w.grad]
 
-    steps: Steps = {"dezero": step}
-    if lib.torch:
-        lib.torch.backends.cudnn.allow_tf32 = False
-        s, t = lib.tensor(array), lib.tensor(weights)
+def _products(n: int) -> Any:
+    """Eight products of small matrices, which are one graph where they are compiled."""
 
-        def peer() -> Any:
-            s.grad = t.grad = None
-            y = lib.torch.nn.functional.conv2d(s, t, padding=1)
-            y.sum().backward()
-            return [y, s.grad, t.grad]
+    def make(lib: Any) -> Steps:
+        a, b = lib.numbers(n, n), lib.numbers(n, n, scale=n**-0.5)
+        lib.dezero.cuda.configure(tf32=False)
+        x, w = lib.leaf(a), lib.leaf(b)
+        raw, other = lib.cupy.asarray(a), lib.cupy.asarray(b)
+        compiled = lib.dezero.compile(lambda x, w: _layer_of(lib.F, x, w))
+        steps: Steps = {
+            "dezero": lambda: _layer_of(lib.F, x, w),
+            "compiled": lambda: compiled(x, w),
+            "cupy": lambda: _layer_of(lib.cupy, raw, other),
+        }
+        if lib.torch:
+            lib.torch.backends.cuda.matmul.allow_tf32 = False
+            s, t = lib.tensor(a, grad=False), lib.tensor(b, grad=False)
+            steps["torch"] = lambda: _layer_of(lib.torch, s, t)
+            steps["torch, graph"] = lib.graph(steps["torch"])
+        return steps
 
-        steps["torch"] = peer
-    return steps
+    return make
+
+
+def _convolution(
+    n: int,
+    channels: int,
+    size: int,
+    dtype: str = "float32",
+    tf32: bool = False,
+    implicit: bool = True,
+    stride: int = 1,
+) -> Any:
+    """A convolution 3x3 and its gradients, by the kernel or by windows side by side."""
+
+    def make(lib: Any) -> Steps:
+        array = lib.numbers(n, channels, size, size, dtype=dtype)
+        weights = lib.numbers(channels, channels, 3, 3, dtype=dtype, scale=0.05)
+        lib.dezero.cuda.configure(tf32=tf32)
+        backend = lib.dezero.backends.get("cupy")
+        x, w = lib.leaf(array), lib.leaf(weights)
+
+        def step() -> Any:
+            backend.implicit_convolution = implicit  # other rows have the other way
+            x.cleargrad()
+            w.cleargrad()
+            y = lib.F.conv2d(x, w, stride=stride, pad=1)
+            lib.F.sum(y).backward()
+            return [y, x.grad, w.grad]
+
+        steps: Steps = {"dezero": step}
+        if lib.torch:
+            lib.torch.backends.cudnn.allow_tf32 = tf32
+            s, t = lib.tensor(array), lib.tensor(weights)
+
+            def peer() -> Any:
+                s.grad = t.grad = None
+                y = lib.torch.nn.functional.conv2d(s, t, stride=stride, padding=1)
+                y.sum().backward()
+                return [y, s.grad, t.grad]
+
+            steps["torch"] = peer
+        return steps
+
+    return make
 
 
 def _training(batch: int, width: int) -> Any:
@@ -340,7 +385,15 @@ ROWS = (
     Row("product of matrices, 4096, float32", _product(4096, "float32")),
     Row("product of matrices, 4096, TF32", _product(4096, "float32", True), 5e-3),
     Row("product of matrices, 4096, float16", _product(4096, "float16"), 5e-3),
-    Row("convolution 3x3 and gradients, 32 x 64 x 56 x 56", _convolution, 1e-3),
+    Row("eight products of matrices, 64, float32", _products(64), 1e-3),
+    Row("convolution and gradients, 32 x 64 x 56 x 56", _convolution(32, 64, 56), 1e-3),
+    Row("the same by windows", _convolution(32, 64, 56, implicit=False), 1e-3),
+    Row("convolution and gradients, TF32", _convolution(32, 64, 56, tf32=True), 1e-2),
+    Row("the same by windows, TF32", _convolution(32, 64, 56, tf32=True, implicit=False), 1e-2),
+    Row("convolution and gradients, float16", _convolution(32, 64, 56, "float16"), 2e-2),
+    Row("the same by windows, float16", _convolution(32, 64, 56, "float16", implicit=False), 2e-2),
+    Row("convolution and gradients, stride 2", _convolution(32, 128, 28, stride=2), 1e-3),
+    Row("the same by windows, stride 2", _convolution(32, 128, 28, implicit=False, stride=2), 1e-3),
     Row("step of training, batch 32, width 64", _training(32, 64), 1e-3),
     Row("step of training, batch 4096, width 4096", _training(4096, 4096), 1e-3),
     Row("Adam, 64 parameters of 10,000", _adam(64, 10_000)),

@@ -72,13 +72,27 @@ class Rosenbrock(Gradient):
         return forward
 
 
-class Newton(Program):
-    """First and second derivative of x⁴ - 2x² at 2, and Newton's step from there."""
+class AtTwo(Program):
+    """Derivatives of a function of x, which is 2; ``by`` makes a step from a library's ``grad``."""
 
     mygrad = FIRST_ORDER
 
     def __init__(self):
         self.x = np.array(2.0)
+
+    def jax(self):
+        import jax
+
+        return jax.jit(self.by(jax.grad)), self.x
+
+    def autograd(self):
+        from autograd import grad
+
+        return self.by(grad), self.x
+
+
+class Newton(AtTwo):
+    """First and second derivative of x⁴ - 2x², and Newton's step from there."""
 
     def numpy(self):
         def step(x):
@@ -118,16 +132,6 @@ class Newton(Program):
 
         return step, self.x
 
-    def jax(self):
-        import jax
-
-        return jax.jit(self.by(jax.grad)), self.x
-
-    def autograd(self):
-        from autograd import grad
-
-        return self.by(grad), self.x
-
     def by(self, grad):
         first = grad(lambda x: x**4 - 2 * x**2)
         second = grad(first)
@@ -139,13 +143,8 @@ class Newton(Program):
         return step
 
 
-class DoubleBackprop(Program):
-    """The gradient of gx³ + y, where gx is that of y = x², at 2."""
-
-    mygrad = FIRST_ORDER
-
-    def __init__(self):
-        self.x = np.array(2.0)
+class DoubleBackprop(AtTwo):
+    """The gradient of gx³ + y, where gx is that of y = x²."""
 
     def numpy(self):
         return lambda x: [24 * x**2 + 2 * x], self.x
@@ -179,16 +178,6 @@ class DoubleBackprop(Program):
             return [x.grad]
 
         return step, self.x
-
-    def jax(self):
-        import jax
-
-        return jax.jit(self.by(jax.grad)), self.x
-
-    def autograd(self):
-        from autograd import grad
-
-        return self.by(grad), self.x
 
     def by(self, grad):
         square = grad(lambda x: x**2)
