@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from .. import threads
 from .convolution import Geometry, Sizes
-from .scratch import scratch
+from .scratch import runs, scratch
 
 __all__ = ["convolve", "input_gradient", "weight_gradient", "worthwhile"]
 
@@ -53,9 +53,8 @@ class _Rows:
 
     def blocks(self, part: slice) -> Iterator[slice]:
         size = math.prod(self.full) * self.c * self.x.dtype.itemsize
-        step = max(1, _BLOCK // max(1, size))
-        for i in range(part.start, part.stop, step):
-            yield slice(i, min(i + step, part.stop))
+        for block in runs(part.stop - part.start, _BLOCK // max(1, size)):
+            yield slice(part.start + block.start, part.start + block.stop)
 
     def windows(self, block: slice, stride: Sizes, dilation: Sizes) -> Array:
         """(N, *R, *K, C); with steps of 1 the last of R is with C in one row."""

@@ -234,6 +234,10 @@ class NumPyBackend(NumPyNeural, HostBackend):
         np.add.at(zeros, (slice(None),) * axis + (indices,), g)
         return zeros
 
+    def check_labels(self, t: Any, classes: int, what: str = "labels") -> None:
+        if t.size and not (t.min() >= 0 and t.max() < classes):
+            super().check_labels(t, classes, what)
+
     def put_along_axis_add(self, g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
         if g.dtype == np.float16:
             wide = g.astype(np.float32)

@@ -9,15 +9,21 @@ from typing import Any
 import numpy as np
 
 from .neural import ROOT, TINY, Neural
+from .scratch import runs, unbuffered
 
 __all__ = ["NumPyNeural", "select"]
 
 _BLOCK = 1 << 16  # numbers: a few buffers of them stay in the cache, and calls cost little beside
 _FEW = 1 << 14  # up to so many are not worth blocks of rows
-_SHORT = 32  # rows up to this length are worked on as columns
-_INTEGERS: dict[Any, Any] = {
-    np.dtype(np.float32): np.dtype(np.int32),
-    np.dtype(np.float64): np.dtype(np.int64),
+_SHORT = 32  # rows up to this length are too short for calls that work row by row
+_MIXED = 4096  # numbers from which on choosing by bits is faster than `np.where`
+_SLOPE = 512  # numbers from which on `sigmoid_grad` pays
+_WIDE = 16  # rows from this width on are added together where they can be
+_LONG = 512  # from this length on a column is not copied for them
+_UNBUFFERED = {f: unbuffered(f) for f in (np.divide, np.multiply, np.subtract)}
+_WHOLE: dict[Any, Any] = {  # whole numbers times truth values choose, whatever their bits mean
+    np.dtype(np.float32): np.dtype(np.uint32),
+    np.dtype(np.float64): np.dtype(np.uint64),
 }
 
 # The normal distribution function less one half is near x P(x^2) / Q(x^2), for sizes to 5.6 within
@@ -53,37 +59,46 @@ def _parts(*arrays: Any) -> Iterator[tuple[Any, ...]]:
         order = sorted(range(first.ndim), key=lambda i: -first.strides[i])
         arrays = tuple([a.transpose(order) for a in arrays])
     flat = [np.ascontiguousarray(a).reshape(-1) for a in arrays]
-    for i in range(0, n, _BLOCK):
-        yield tuple([a[i : i + _BLOCK] for a in flat])
+    for part in runs(n, _BLOCK):
+        yield tuple([a[part] for a in flat])
 
 
 def _rows(n: int, width: int) -> Iterator[slice]:
-    step = max(1, 2 * _BLOCK // max(width, 1))
-    for i in range(0, n, step):
-        yield slice(i, min(i + step, n))
+    return runs(n, 2 * _BLOCK // max(width, 1))
 
 
 def select(condition: Any, a: Any, b: Any) -> Any:
     """``np.where``; of many numbers by their bits, as its branches are slow where they mix."""
     try:
         alike = condition.shape == a.shape == b.shape and a.dtype == b.dtype
-        kind = _INTEGERS[a.dtype] if alike and condition.dtype == np.bool_ else None
+        whole = _WHOLE[a.dtype] if alike and condition.dtype == np.bool_ else None
     except (AttributeError, KeyError):  # a number, or another dtype
         return np.where(condition, a, b)
-    if kind is None or a.size < 4096:
+    if whole is None or a.size < _MIXED:
         return np.where(condition, a, b)
-    y = np.empty_like(a, kind, subok=False)
+    y = np.empty_like(a, whole, subok=False)
     for y_, c_, a_, b_ in _parts(y, condition, a, b):
-        np.negative(c_.view(np.int8), out=y_, dtype=kind)  # all bits set, or none
-        b_ = b_.view(kind)
-        y_ &= np.bitwise_xor(a_.view(kind), b_)
-        y_ ^= b_
+        b_ = b_.view(whole)
+        np.subtract(a_.view(whole), b_, out=y_)
+        y_ *= c_
+        y_ += b_
     return y.view(a.dtype)
 
 
-def _turned(rows: Any) -> tuple[Any, int]:
-    """Rows and the axis along them; short ones, which are reduced faster so, as columns."""
-    return (np.array(rows.T, order="C"), 0) if rows.shape[1] <= _SHORT else (rows, 1)
+def _by_row(ufunc: Any, x: Any, values: Any, out: Any) -> None:
+    """``ufunc`` of each row of a matrix and its value; ``x`` and ``out`` have no gaps."""
+    width = x.shape[1]
+    if width <= _SHORT:
+        ufunc(x.reshape(-1), np.repeat(values, width), out=out.reshape(-1))
+    else:
+        (_UNBUFFERED[ufunc] if width >= _LONG else ufunc)(x, values[:, None], out)
+
+
+def _tops(rows: Any) -> Any:
+    """The largest number of each row; of short rows by columns, which is faster."""
+    if rows.shape[1] > _SHORT:
+        return np.maximum.reduce(rows, axis=1)
+    return np.maximum.reduce(np.array(rows.T, order="C"), axis=0)
 
 
 def _tame(sums: Any) -> bool:
@@ -99,6 +114,11 @@ def _finite(top: Any) -> Any:
     return np.where(np.isfinite(top), top, top.dtype.type(0))
 
 
+def _has_long_rows(x: Any, axis: int) -> bool:
+    """Whether softmax along ``axis`` of ``x`` is worth blocks of rows."""
+    return axis % x.ndim == x.ndim - 1 and x.size > _FEW and x.dtype.itemsize >= 4
+
+
 def _rows_fit(g: Any, y: Any, axis: Any) -> bool:
     """Whether a gradient along ``axis`` of ``y`` is worth blocks of rows."""
     alike = y.dtype.kind == "f" and g.dtype == y.dtype and g.shape == y.shape
@@ -108,30 +128,20 @@ def _rows_fit(g: Any, y: Any, axis: Any) -> bool:
 def _softmax_rows(x: Any, y: Any, empty: bool) -> Any:
     """Softmax along the last axis into ``y``; ``empty``: a row of minus infinity is 0."""
     width = x.shape[-1]
-    rows, result = x.reshape(-1, width), y.reshape(-1, width)
-    for part in _rows(len(rows), width):
-        v, axis = _turned(rows[part])
-        e = v if axis == 0 else result[part]
-        np.subtract(v, _bounded(np.maximum.reduce(v, axis=axis, keepdims=True)), out=e)
-        np.exp(e, out=e)
-        total = np.add.reduce(e, axis=axis, keepdims=True)
-        if empty:
-            total[total == 0.0] = 1.0
-        e /= total
-        if axis == 0:
-            result[part] = e.T
+    rows, result, ones = x.reshape(-1, width), y.reshape(-1, width), np.ones(width, x.dtype)
+    e = rows[:0]
+    with np.errstate(over="ignore"):
+        for part in _rows(len(rows), width):
+            v = rows[part]
+            e = e[: len(v)] if len(v) <= len(e) else np.empty(v.shape, v.dtype)
+            total = np.dot(np.exp(v, out=e), ones)
+            if not _tame(total):
+                _by_row(np.subtract, v, _bounded(_tops(v)), e)
+                total = np.dot(np.exp(e, out=e), ones)
+                if empty:
+                    total[total == 0.0] = 1.0
+            _by_row(np.divide, e, total, result[part])
     return y
-
-
-def _scale_rows(rows: Any, factors: Any) -> None:
-    """Multiply each row by its factor."""
-    width = rows.shape[1]
-    if width > _SHORT:
-        rows *= factors[:, None]
-        return
-    for part in _rows(len(rows), width):
-        flat = rows[part].reshape(-1)
-        flat *= np.repeat(factors[part], width)
 
 
 def _matrices(lead: tuple[int, ...], *arrays: Any) -> Iterator[tuple[Any, list[Any]]]:
@@ -139,6 +149,21 @@ def _matrices(lead: tuple[int, ...], *arrays: Any) -> Iterator[tuple[Any, list[A
     wide = [a if a is None else np.broadcast_to(a, (*lead, *a.shape[-2:])) for a in arrays]
     for i in np.ndindex(lead):
         yield i, [a if a is None else a[i] for a in wide]
+
+
+def _first_rows(y: Any, places: Any, rows: Any) -> tuple[Any, Any]:
+    """Add rows to the zeros ``y`` while most are the first ones of their places; the others."""
+    table, empty = np.empty(len(y), np.intp), True
+    while len(places):
+        order = np.arange(len(places))
+        table[places[::-1]] = order[::-1]  # of those with one place the last one stays
+        first = table[places] == order
+        if 2 * np.count_nonzero(first) < len(places):
+            break
+        at, new = places[first], rows[first]
+        y[at] = new if empty else y[at] + new
+        places, rows, empty = places[~first], rows[~first], False
+    return places, rows
 
 
 def _horner(u: Any, coefficients: tuple[float, ...], out: Any) -> Any:
@@ -170,14 +195,10 @@ class NumPyNeural(Neural):
     recurrent_cells = ("lstm", "gru")
 
     def only(self, x: Any, condition: Any) -> Any:
-        kind = _INTEGERS.get(x.dtype)
-        if kind is None or x.size < 512 or x.shape != np.shape(condition):
+        whole = _WHOLE.get(x.dtype)
+        if whole is None or x.shape != np.shape(condition):
             return np.where(condition, x, x.dtype.type(0))
-        y = np.empty_like(x, kind, subok=False)
-        for y_, x_, c_ in _parts(y, x, condition):  # all bits set, or none
-            np.negative(c_.view(np.int8), out=y_, dtype=kind)
-            np.bitwise_and(y_, x_.view(kind), out=y_)
-        return y.view(x.dtype)
+        return np.multiply(x.view(whole), condition).view(x.dtype)
 
     def sigmoid(self, x: Any) -> Any:
         if x.dtype.kind != "f":
@@ -192,7 +213,7 @@ class NumPyNeural(Neural):
         return y
 
     def sigmoid_grad(self, g: Any, y: Any) -> Any:
-        if y.dtype.kind != "f" or g.dtype != y.dtype or y.size < 512 or g.shape != y.shape:
+        if y.dtype.kind != "f" or g.dtype != y.dtype or y.size < _SLOPE or g.shape != y.shape:
             return super().sigmoid_grad(g, y)
         d = np.empty_like(y, subok=False)
         for d_, g_, y_ in _parts(d, g, y):
@@ -283,7 +304,7 @@ class NumPyNeural(Neural):
     def softmax(self, x: Any, axis: int) -> Any:
         if x.dtype.kind != "f" or not isinstance(axis, int):
             return super().softmax(x, axis)
-        if axis % x.ndim == x.ndim - 1 and x.size > _FEW:
+        if _has_long_rows(x, axis):
             return _softmax_rows(x, np.empty(x.shape, x.dtype), False)
         y = np.subtract(x, _bounded(np.maximum.reduce(x, axis=axis, keepdims=True)))
         np.exp(y, out=y)
@@ -298,25 +319,22 @@ class NumPyNeural(Neural):
         all_d, all_g, all_y = (a.reshape(-1, width) for a in (d, g, y))
         for part in _rows(len(all_y), width):
             d_, g_, y_ = all_d[part], all_g[part], all_y[part]
-            np.subtract(g_, np.einsum("ij,ij->i", g_, y_)[:, None], out=d_)
+            _by_row(np.subtract, g_, np.einsum("ij,ij->i", g_, y_), d_)
             d_ *= y_
         return d
 
     def log_softmax(self, x: Any, axis: int) -> Any:
-        if x.dtype.kind != "f" or not isinstance(axis, int):
-            return super().log_softmax(x, axis)
-        if axis % x.ndim != x.ndim - 1 or x.size <= _FEW:
+        if x.dtype.kind != "f" or not isinstance(axis, int) or not _has_long_rows(x, axis):
             return super().log_softmax(x, axis)
         y, width = np.empty(x.shape, x.dtype), x.shape[-1]
-        rows, result = x.reshape(-1, width), y.reshape(-1, width)
+        rows, result, ones = x.reshape(-1, width), y.reshape(-1, width), np.ones(width, x.dtype)
+        e = rows[:0]
         for part in _rows(len(rows), width):
-            v, along = _turned(rows[part])
-            e = v if along == 0 else result[part]
-            np.subtract(v, _finite(np.maximum.reduce(v, axis=along, keepdims=True)), out=e)
-            total = np.add.reduce(np.exp(e), axis=along, keepdims=True)
-            e -= np.log(total, out=total)
-            if along == 0:
-                result[part] = e.T
+            v, less = rows[part], result[part]
+            e = e[: len(v)] if len(v) <= len(e) else np.empty(v.shape, v.dtype)
+            _by_row(np.subtract, v, _finite(_tops(v)), less)
+            total = np.dot(np.exp(less, out=e), ones)
+            _by_row(np.subtract, less, np.log(total, out=total), less)
         return y
 
     def log_softmax_grad(self, g: Any, y: Any, axis: int) -> Any:
@@ -328,12 +346,12 @@ class NumPyNeural(Neural):
         for part in _rows(len(all_y), width):
             d_, g_ = all_d[part], all_g[part]
             np.exp(all_y[part], out=d_)
-            d_ *= np.einsum("ij->i", g_)[:, None]
+            _by_row(np.multiply, d_, np.einsum("ij->i", g_), d_)
             np.subtract(g_, d_, out=d_)
         return d
 
     def masked_softmax(self, x: Any, mask: Any, own: bool) -> Any:
-        if x.dtype.kind != "f" or not x.ndim:
+        if x.dtype.kind != "f" or x.dtype.itemsize < 4 or not x.ndim:
             return super().masked_softmax(x, mask, own)
         own = own and x.flags.c_contiguous and x.flags.writeable
         y = x if own else np.array(x, order="C")
@@ -411,8 +429,8 @@ class NumPyNeural(Neural):
                 np.dot(np.exp(x_, out=e), ones, out=y_)
                 if not _tame(y_):
                     shift = np.zeros(n, x.dtype) if shift is None else shift
-                    shift[part] = _finite(np.maximum.reduce(x_, axis=1))
-                    np.subtract(x_, shift[part, None], out=e)
+                    shift[part] = _finite(_tops(x_))
+                    _by_row(np.subtract, x_, shift[part], e)
                     np.add.reduce(np.exp(e, out=e), axis=1, out=y_)
         if kept is not None:
             kept.update(powers=powers, sums=total, places=places)
@@ -431,18 +449,24 @@ class NumPyNeural(Neural):
         dtype, both = np.result_type(x, g, g_total), g + g_total
         if kept and dtype == x.dtype:  # nobody else has them: they become the gradient
             d, sums, places = (kept.pop(name) for name in ("powers", "sums", "places"))
-            _scale_rows(d, both / sums)
+            factors = both / sums
+            for part in _rows(n, width):
+                _by_row(np.multiply, d[part], factors[part], d[part])
         else:
             d = np.empty(x.shape, dtype)
             for part in _rows(n, width):
-                np.exp(np.subtract(x[part], total[part, None], out=d[part]), out=d[part])
-                _scale_rows(d[part], both[part])
+                d_ = d[part]
+                _by_row(np.subtract, x[part], total[part], d_)
+                _by_row(np.multiply, np.exp(d_, out=d_), both[part], d_)
             places = np.arange(0, n * width, width) + t
         np.subtract.at(d.reshape(-1), places, g)
         return d
 
     def add_rows(self, y: Any, places: Any, rows: Any) -> Any:
-        """``y[places] += rows``, once for each time that a place is named; ``y`` is contiguous."""
+        """``y[places] += rows``, once for each time that a place is named.
+
+        ``y`` is zeros, without gaps.
+        """
         width = y[0].size if len(y) else 0
         flat = places.astype(np.intp).reshape(-1)
         flat = np.where(flat < 0, flat + len(y), flat)
@@ -452,6 +476,8 @@ class NumPyNeural(Neural):
             msg = f"places go from {flat.min()} to {flat.max()}, there are {len(y)} rows"
             raise IndexError(msg)
         rows = np.broadcast_to(rows, (*places.shape, *y.shape[1:])).reshape(-1, width)
+        if width >= _WIDE:
+            flat, rows = _first_rows(y.reshape(-1, width), flat, rows)
         target, columns = y.reshape(-1), np.arange(width)
         for part in _rows(len(flat), width):  # of one dimension, `add.at` is ten times as fast
             np.add.at(target, (flat[part, None] * width + columns).reshape(-1), rows[part].ravel())

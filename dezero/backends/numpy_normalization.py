@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .scratch import scratch, unbuffered
+from .scratch import runs, scratch, unbuffered
 
 __all__ = ["kind", "normalize", "normalize_gradients"]
 
@@ -47,17 +47,16 @@ def _long(values: Any, size: int) -> Any:
 def _stretches(x: np.ndarray, most: int) -> list[slice]:
     """Slices of the rows of a matrix, of about ``most`` elements each."""
     rows, d = x.shape
-    step = max(1, most // max(1, d))
-    return [slice(i, min(i + step, rows)) for i in range(0, rows, step)]
+    return list(runs(rows, most // max(1, d)))
 
 
 def _parts(n: int, c: int, s: int) -> Iterator[tuple[slice, slice]]:
     """Slices of the first two dimensions that are stretches of memory, and fit the cache."""
     each = min(c, max(1, _BLOCK // max(1, s)))
-    step = max(1, _BLOCK // max(1, c * s)) if each == c else 1
-    for j in range(0, c, each):
-        for i in range(0, n, step):
-            yield slice(i, min(i + step, n)), slice(j, min(j + each, c))
+    step = _BLOCK // max(1, c * s) if each == c else 1
+    for channels in runs(c, each):
+        for images in runs(n, step):
+            yield images, channels
 
 
 def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -75,8 +74,8 @@ def _combined(values: np.ndarray, x: np.ndarray) -> np.ndarray:
     """``values @ x``, in pieces that are added in double precision."""
     if len(x) <= 1024:
         return values @ x
-    rows = [slice(i, i + 1024) for i in range(0, len(x), 1024)]
-    return np.stack([values[k] @ x[k] for k in rows]).sum(axis=0, dtype=np.float64)
+    sums = [values[k] @ x[k] for k in runs(len(x), 1024)]
+    return np.stack(sums).sum(axis=0, dtype=np.float64)
 
 
 def _near(square: np.ndarray, var: np.ndarray) -> bool:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from .pooling import Window, Windows, bordered, cut
+from .scratch import runs
 
 __all__ = ["pool_max", "pool_max_pick", "pool_max_spread", "pool_sum", "pool_sum_spread"]
 
-_BLOCK = 1 << 19  # elements that are worked on at a time: they stay in the cache
+_BLOCK = 1 << 18  # elements that are worked on at a time: they stay in the cache
 
 
 class _Last:
@@ -176,8 +177,7 @@ def _flat(x: np.ndarray, count: int) -> np.ndarray:
 
 
 def _steps(rows: int, inner: tuple[int, ...]) -> Iterator[slice]:
-    step = max(1, _BLOCK // max(1, math.prod(inner)))
-    return (slice(i, min(i + step, rows)) for i in range(0, rows, step))
+    return runs(rows, _BLOCK // max(1, math.prod(inner)))
 
 
 def _outside(dtype: Any) -> Any:

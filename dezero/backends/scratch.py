@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["blocks", "scratch", "unbuffered"]
+__all__ = ["blocks", "runs", "scratch", "unbuffered"]
 
 _MOST = 1 << 22  # bytes; larger scratch memory is given back
 _SHORT = 128  # numbers
@@ -39,6 +39,18 @@ class _Scratch(threading.local):
 scratch = _Scratch()
 
 
+def runs(n: int, most: int) -> Iterator[slice]:
+    """``range(n)`` in slices of ``most`` places, at least one.
+
+    Example:
+        >>> list(runs(5, 3))
+        [slice(0, 3, None), slice(3, 5, None)]
+    """
+    step = max(1, most)
+    for i in range(0, n, step):
+        yield slice(i, min(i + step, n))
+
+
 def blocks(sizes: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:
     """Runs of about ``most`` positions of an array of this shape, in order.
 
@@ -48,13 +60,12 @@ def blocks(sizes: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:
     """
     inner = math.prod(sizes[1:])
     if inner > most and len(sizes) > 1:
-        for i in range(sizes[0]):
+        for first in runs(sizes[0], 1):
             for rest in blocks(sizes[1:], most):
-                yield (slice(i, i + 1), *rest)
+                yield (first, *rest)
     else:
-        step = max(1, most // max(inner, 1))
-        for i in range(0, sizes[0], step):
-            yield (slice(i, min(i + step, sizes[0])), *(slice(0, n) for n in sizes[1:]))
+        for first in runs(sizes[0], most // max(inner, 1)):
+            yield (first, *(slice(0, n) for n in sizes[1:]))
 
 
 def unbuffered(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .classes import *
     from .convolution import *
     from .ctc import *
-    from .embedding import *
+    from .lookup import *
     from .loss import *
     from .normalization import *
     from .pool import *
@@ -40,7 +40,7 @@ _BY_USE = (
     "classes",
     "convolution",
     "ctc",
-    "embedding",
+    "lookup",
     "loss",
     "normalization",
     "pool",

@@ -6,7 +6,7 @@ from ..backends import backend_of, mixed
 from ..config import recording
 from ..core import Function, Variable, _raw, as_variable
 from ..dispatch import namespace_of
-from ..primitive import _released
+from ..primitive import _released, primitive
 from .activation import masked_softmax, softmax_grad
 from .elementwise import _narrowed, _widened
 from .indexing import _sum_to
@@ -40,7 +40,7 @@ class _InBlocks(Function):
             mask = (
                 _past(self.mask, q._data, (q.shape[-2], k.shape[-2])) if self.causal else self.mask
             )
-            p = _weights(q, k, mask, self.bias)
+            p = _weights(q, k, mask, self.bias, 1.0)
             ds = softmax_grad(matmul(g, matrix_transpose(v)), p, -1)
             gs = [
                 matmul(ds, k),
@@ -61,8 +61,19 @@ class _InBlocks(Function):
             self.kept = None
 
 
-def _weights(q, k, mask, bias):
-    scores = matmul(q, matrix_transpose(k))
+@primitive(
+    lambda xp, g, q_shape, k, scale: _sum_to(xp, xp.matmul(g, k) * scale, q_shape),
+    lambda xp, g, q, k_shape, scale: _sum_to(
+        xp, xp.matmul(xp.matrix_transpose(g), q * scale), k_shape
+    ),
+)
+def _attention_scores(xp, q, k, scale):
+    """``scale * q k'``, without keeping a scaled array for the gradients."""
+    return xp.matmul(q if scale == 1.0 else q * scale, xp.matrix_transpose(k))
+
+
+def _weights(q, k, mask, bias, scale):
+    scores = _attention_scores(q, k, scale)
     scores = scores if bias is None else scores + bias
     # Their memory holds the weights afterwards, where the library can.
     return masked_softmax(scores, mask, own=True) if scores.shape[-1] else scores
@@ -188,6 +199,8 @@ def scaled_dot_product_attention(
     q, k, v = as_variable(q), as_variable(k), as_variable(v)
     repeats = _checked_shapes(q, k, v)
     scale = 1.0 / math.sqrt(max(q.shape[-1], 1)) if scale is None else scale
+    if not isinstance(scale, (int, float)):
+        q, scale = q * scale, 1.0
     mask, extra = _truths(mask, q._data)
     shape = (*_lead(q.shape, k.shape, repeats), q.shape[-2], k.shape[-2])
     for one in (mask, extra):
@@ -199,14 +212,13 @@ def scaled_dot_product_attention(
         q = reshape(q, (*q.shape[:-3], groups, repeats, *q.shape[-2:]))
         k, v = (reshape(x, (*x.shape[:-2], 1, *x.shape[-2:])) for x in (k, v))
         mask, extra = _by_group(mask, groups, repeats), _by_group(extra, groups, repeats)
-    q = q if scale == 1.0 else q * scale
     if not (dropout_ratio or return_weights) and _is_long(q, k, v, extra):
-        (q, dtype), (k, _), (v, _) = (_widened(x) for x in (q, k, v))
+        (q, dtype), (k, _), (v, _) = (_widened(x) for x in (q * scale, k, v))
         bias = None if extra is None else extra._data
         y = _narrowed(_InBlocks(mask, bias, causal)(q, k, v), dtype)
     else:
         mask = _past(mask, q._data, shape[-2:]) if causal else mask
-        weights = _weights(q, k, mask, extra)
+        weights = _weights(q, k, mask, extra, scale)
         y = matmul(dropout(weights, dropout_ratio) if dropout_ratio else weights, v)
     if repeats > 1:
         y = reshape(y, _heads_together(y.shape))

@@ -1,6 +1,8 @@
 """Arrays made from other arrays: to their likeness (constants), their triangles, their grid."""
 
+from ..backends import backend_of
 from ..core import Variable, as_variable
+from ..dispatch import namespace_of
 from ..primitive import constant, ops, primitive
 from .elementwise import astype, copy
 from .manipulation import broadcast_to, pad, reshape
@@ -99,7 +101,7 @@ def diag(x, k=0):
     """
     x = as_variable(x)
     if x.ndim == 2:
-        return ops["linalg.diagonal"](x, offset=k)
+        return namespace_of(backend_of(x._data)).linalg.diagonal(x, offset=k)
     if x.ndim != 1:
         msg = f"diag: expected a vector or a matrix, got an array of shape {x.shape}"
         raise ValueError(msg)

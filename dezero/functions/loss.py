@@ -12,8 +12,8 @@ from ..core import _raw, as_variable
 from ..primitive import constant, elementwise, ops, primitive
 from .activation import log_softmax, only, relu, softplus
 from .elementwise import abs, astype, clip, exp, log, maximum, sqrt
-from .embedding import _as_places
 from .indexing import take_along_axis, where
+from .lookup import _as_places
 from .manipulation import broadcast_arrays, moveaxis, reshape
 from .statistical import mean, sum, vector_norm
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import random
 from ..core import Parameter, Variable
-from ..functions.embedding import embedding
+from ..functions.lookup import embedding
 from .arguments import floating, whole
 from .initializers import Initializer
 from .layer import Layer

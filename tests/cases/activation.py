@@ -156,3 +156,10 @@ for _label, _seen in (("rows", SEEN), ("none", None)):
         "masked_softmax", _label, (real(2, 2, 3), *(() if _seen is None else (_seen,))),
         lambda x, seen=1.0: _masked(x, seen), call=registered("masked_softmax"),
     )  # fmt: skip
+
+for _label, _keys in (("alike", real(2, 5, 4)), ("shared", real(1, 5, 4))):
+    case(
+        "_attention_scores", _label, (real(2, 3, 4), _keys, 0.5),
+        lambda q, k, scale: scale * q @ np.swapaxes(k, -1, -2),
+        call=registered("_attention_scores"),
+    )  # fmt: skip

@@ -11,6 +11,7 @@ import scipy.special
 import dezero.functions as F
 from dezero import Variable
 from dezero.backends import numpy_neural
+from dezero.primitive import ops
 from dezero.testing import check_gradients
 
 SPREAD = np.random.default_rng(0).normal(size=(4, 6)) * 2.5
@@ -103,6 +104,55 @@ def test_large_arrays_are_as_small_ones(name, block, monkeypatch):
         np.testing.assert_allclose(v.grad.data, slope, rtol=rtol, atol=rtol * 1e-1)
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about the kernel's rounding")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("rows", "width"), [(3000, 10), (900, 64), (40, 1000)])
+@pytest.mark.parametrize("scale", [1.0, 20.0, 3000.0])
+def test_rounding_of_softmax(rows, width, dtype, scale, monkeypatch):
+    """The largest number of a row is subtracted only where it must be; both ways are as exact."""
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((rows, width)) * scale).astype(dtype)
+    x[1] -= dtype(200.0)  # whose exponentials vanish, or nearly so
+    x[2] += dtype(80.0)
+    x[3, 1:] = -np.inf
+    z = x.astype(np.longdouble)
+    z = z - z.max(1, keepdims=True)
+    p = np.exp(z)
+    want = p / p.sum(1, keepdims=True)
+    logarithm = z - np.log(p.sum(1, keepdims=True))
+    eps, functions = np.finfo(dtype).eps, (F.softmax, ops["masked_softmax"])
+    for forced in (False, True):
+        if forced:
+            monkeypatch.setattr(numpy_neural, "_tame", lambda sums: False)
+        size = np.maximum(np.abs(x[np.isfinite(x)]).max(), 4.0)
+        for function in functions:
+            y = function(x).data
+            assert y.dtype == dtype
+            assert np.all(np.abs(y - want) <= 8 * eps * size * want + np.finfo(dtype).tiny)
+            np.testing.assert_array_equal(function(np.asfortranarray(x)).data, y)
+        y, there = F.log_softmax(x).data, np.isfinite(x)
+        error = np.abs(y[there] - logarithm[there])
+        assert np.all(error <= 8 * eps * (size + np.abs(y[there])))
+
+
+def test_where_and_only_keep_every_bit():
+    """NumPy chooses among many numbers by whole numbers in their place."""
+    rng = np.random.default_rng(0)
+    for dtype in (np.float32, np.float64):
+        a, b = rng.normal(size=(2, 50, 100)).astype(dtype)
+        a[0, :4] = np.nan, np.inf, -np.inf, -0.0
+        b[:, 1] = np.nan
+        for condition in (a > b, np.ones(a.shape, bool), np.zeros(a.shape, bool)):
+            for c, d, e in ((condition, a, b), (condition.T, a.T, b.T)):
+                y = F.where(c, d, e).data
+                np.testing.assert_array_equal(y, np.where(c, d, e))
+                np.testing.assert_array_equal(np.signbit(y), np.signbit(np.where(c, d, e)))
+                y, want = ops["only"](d, c).data, np.where(c, d, dtype(0))
+                np.testing.assert_array_equal(y, want)
+                np.testing.assert_array_equal(np.signbit(y), np.signbit(want))
+
+
+@pytest.mark.only_paths("shipped", "short", reason="about the kernel's rounding")
 @pytest.mark.parametrize("approximate", ["none", "tanh"])
 def test_rounding_of_gelu(approximate):
     """In single precision, against double: near 0, where it bends, far out, and where x² is inf."""
@@ -217,6 +267,7 @@ def test_gelu_in_half_precision(library, approximate):
     np.testing.assert_allclose(np.asarray(v.grad.data)[4], 2 / np.sqrt(2 * np.pi), rtol=2e-3)
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about the kernel's rounding")
 def test_erf_in_half_precision_and_gelu_of_huge_numbers():
     x = np.linspace(-6, 6, 101).astype(np.float16)
     want = F.erf(x.astype(np.float64)).data

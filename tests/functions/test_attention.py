@@ -282,6 +282,7 @@ def test_rounding_of_blocks(blocks, chosen_lane):
         assert error < 2.0 * whole + 2e-7
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about attention in blocks")
 def test_memory_grows_with_the_length():
     """Not with its square: at twice the length the whole matrix would take four times as much."""
     peaks = []

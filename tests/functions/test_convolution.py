@@ -391,6 +391,7 @@ def one_step(dtype: Any, channels: int = 64, **words: Any) -> list[np.ndarray]:
     return [y.data, x.grad.data, w.grad.data, b.grad.data]
 
 
+@pytest.mark.only_paths("shipped", reason="about the choice of the kernel")
 def test_when_winograd_is_used(monkeypatch):
     calls = used(monkeypatch)
     one_step(np.float32)
@@ -436,6 +437,7 @@ def test_the_setting_may_change_before_the_backward_pass():
 # --- what is kept -------------------------------------------------------------------------------
 
 
+@pytest.mark.only_paths("shipped", reason="about windows that are kept")
 @pytest.mark.parametrize("channels", [3, 64])
 def test_what_was_kept_is_used_once(channels):
     """A second sweep gives the same numbers without it; no_grad keeps nothing."""
@@ -487,6 +489,7 @@ def test_graphs_side_by_side_keep_memory_of_their_own(channels):
         np.testing.assert_array_equal(found[i], expected)
 
 
+@pytest.mark.only_paths("shipped", reason="about windows that are kept")
 def test_windows_of_large_images_are_not_kept():
     """Nine times the image is too much; a few channels give no more than the result has."""
     x, w = np.zeros((1, 40, 160, 160), np.float64), Variable(np.zeros((8, 40, 3, 3)))

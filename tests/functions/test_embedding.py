@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,31 @@ def test_many_rows(block, monkeypatch):
     want = np.zeros((50, 20))
     np.add.at(want, ids, g)
     np.testing.assert_allclose(W.grad.data, want, rtol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [1, 30, 4000])
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128])
+def test_rows_that_come_first_are_not_added_one_by_one(rows, dtype, monkeypatch):
+    """The sums are the same to the last bit, as their order is."""
+    rng = np.random.default_rng(0)
+    ids, g = rng.integers(0, rows, (20, 100)), rng.normal(size=(20, 100, 16)).astype(dtype)
+    found = []
+    for forced in (False, True):
+        if forced:
+            monkeypatch.setattr(numpy_neural, "_first_rows", lambda y, places, rows: (places, rows))
+        W = Variable(np.zeros((rows, 16), dtype))
+        y = F.embedding(ids, W)
+        y.grad = Variable(g)
+        y.backward()
+        found.append(W.grad.data)
+    np.testing.assert_array_equal(*found)
+
+
+def test_no_function_has_the_name_of_a_chapter():
+    """Of the two, `dezero.functions` would have the one that was loaded last."""
+    chapters = {path.stem for path in Path(F.__file__).parent.glob("[a-z]*")}
+    assert "loss" in chapters
+    assert not chapters & {name for name in dir(F) if callable(getattr(F, name))}
 
 
 def test_negative_ids(lane):

@@ -194,6 +194,7 @@ def far() -> np.ndarray:
     return (np.random.default_rng(0).normal(size=(64, 8, 12, 11)) + 1000).astype(np.float32)
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about the kernel's rounding")
 @pytest.mark.parametrize("shape", [(64, 8, 12, 11), (2, 4, 132, 64), (5000, 13)])
 def test_single_precision_far_from_zero(shape):
     """The error is that of the input's own digits, whatever the mean."""
@@ -259,6 +260,7 @@ def test_blocks_and_long_rows_change_rounding_only(monkeypatch, kind, shape, mea
             assert np.abs(a - b).max() <= bound * np.abs(b).max()
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about the kernel's rounding")
 @pytest.mark.parametrize("kind", ["batch", "layer"])
 def test_sums_over_many_rows_in_single_precision(kind):
     """Numbers of one sign, whose rounding errors would add up."""
@@ -272,6 +274,7 @@ def test_sums_over_many_rows_in_single_precision(kind):
         assert np.abs(a - b).max() <= 1.2e-6 * np.abs(b).max()
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about the kernel's buffers")
 def test_buffers_are_as_long_afterwards_as_before():
     size = np.getbufsize()
     assert unbuffered(np.getbufsize)() < 256
@@ -282,6 +285,7 @@ def test_buffers_are_as_long_afterwards_as_before():
     assert np.getbufsize() == size
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about the kernel's memory")
 @pytest.mark.parametrize("order", [(0, 2, 3, 1), (1, 2, 3, 0)])
 @pytest.mark.parametrize("kind", ["batch", "fixed"])
 def test_memory_in_the_order_of_channels_or_images_stays_so(order, kind):

@@ -216,6 +216,7 @@ def test_layouts_of_memory_and_batches_of_nothing():
         assert empty.grad.shape == empty.shape
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about the kernel's memory")
 @pytest.mark.parametrize("order", [(0, 2, 3, 1), (1, 2, 3, 0)])
 @pytest.mark.parametrize("ties", [False, True])
 def test_memory_in_the_order_of_channels_or_images_stays_so(order, ties):
@@ -246,6 +247,7 @@ def test_blocks_are_put_together():
     np.testing.assert_allclose(F.average_pool(x, 3, 2).data, windows.mean(axis=(-1, -2)), atol=1e-6)
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about what the kernel keeps")
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1), (1, 2, 3, 0)])
 @pytest.mark.parametrize("special", [None, np.nan, -np.inf])
 def test_the_forward_pass_knows_where_the_maxima_are(monkeypatch, order, special):

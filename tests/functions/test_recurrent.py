@@ -142,6 +142,7 @@ def run_both(monkeypatch, kind, arrays, **options):
     return results
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about the kernel")
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("biases", [(True, True), (False, True), (True, False), (False, False)])
