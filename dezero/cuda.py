@@ -100,6 +100,7 @@ def configure(
     graphs: bool | None = None,
     deferred_checks: bool | None = None,
     tf32: bool | None = None,
+    implicit_convolution: bool | None = None,
     memory: str | None = None,
     memory_limit: int | None = None,
 ) -> dict[str, Any]:
@@ -114,6 +115,9 @@ def configure(
             each check, so that the error names the call.
         tf32: Whether products of matrices in single precision run on tensor cores with 10 bits of
             mantissa; at first what the environment variable ``CUPY_TF32`` says.
+        implicit_convolution: Whether convolutions with 16 channels or more run as one kernel, which
+            takes what it multiplies from where it lies; True at first. False lays windows side by
+            side for cuBLAS.
         memory: Where arrays come from: ``"pool"``, CuPy's own, or ``"async"``, the driver's pool,
             which is ordered by streams.
         memory_limit: The most bytes that arrays may take; 0 for no limit.
@@ -130,7 +134,12 @@ def configure(
         msg = f"configure: memory is {memory!r}, expected 'pool' or 'async'"
         raise ValueError(msg)
     backend: Any = available("cupy")
-    for name, value in (("fused", fused), ("graphs", graphs), ("deferred", deferred_checks)):
+    for name, value in (
+        ("fused", fused),
+        ("graphs", graphs),
+        ("deferred", deferred_checks),
+        ("implicit_convolution", implicit_convolution),
+    ):
         if value is not None:
             setattr(backend, name, value)
     if tf32 is not None:
@@ -144,6 +153,7 @@ def configure(
         "graphs": backend.graphs,
         "deferred_checks": backend.deferred,
         "tf32": backend.tf32,
+        "implicit_convolution": backend.implicit_convolution,
         "memory": backend.memory,
     }
 

@@ -214,6 +214,7 @@ def test_normalization_equals_the_generic_kernel(shape, axes, few, centered, lan
         np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about the kernel's rounding")
 @pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
 def test_many_additions_at_one_place_in_half_precision(library):
     pytest.importorskip(library, reason="a library of its own half precision")

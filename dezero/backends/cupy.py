@@ -12,12 +12,13 @@ import numpy as np
 
 from .base import is_basic
 from .convolution import places, result_size
-from .cupy_kernels import CuPyKernels
+from .cublas import Cublas, loaded
+from .cuda_convolution import ImplicitConvolution
 
 __all__ = ["CuPyBackend"]
 
 
-class CuPyBackend(CuPyKernels):
+class CuPyBackend(ImplicitConvolution):
     """CuPy arrays. A device is a number, or ``"cuda"`` and ``"cuda:1"``."""
 
     arrays_only = False
@@ -28,6 +29,7 @@ class CuPyBackend(CuPyKernels):
 
         super().__init__(compat, "cupy")
         self.cupy = cupy
+        self._cublas: Cublas | None = None
 
     # --- how it computes ----------------------------------------------------------------------
 
@@ -42,6 +44,20 @@ class CuPyBackend(CuPyKernels):
         core = self.cupy._core
         kind = core.COMPUTE_TYPE_TF32 if enabled else core.COMPUTE_TYPE_DEFAULT
         core.set_compute_type(np.float32, kind)
+
+    @property
+    def cublas(self) -> Cublas | None:
+        """Products of matrices while a stream is captured; None where they cannot be had."""
+        if self._cublas is None:  # CuPy loads the library when it first needs it
+            self._cublas = loaded(self.cupy)
+        return self._cublas
+
+    def matmul(self, a: Any, b: Any) -> Any:
+        """The product; where `cublas` is active, by it."""
+        own, y = self._cublas, None
+        if own is not None and own.active:
+            y = own.matmul(a, b, self.tf32)
+        return self.namespace.matmul(a, b) if y is None else y
 
     memory = "pool"
 
@@ -162,7 +178,8 @@ class CuPyBackend(CuPyKernels):
 
     def unfold_windows(self, x: Any, kernel: Any, geometry: Any) -> Any:
         result = result_size(x.shape[2:], kernel, geometry)
-        x = self.pad(x, ((0, 0), (0, 0), *geometry.pads))
+        if any(map(any, geometry.pads)):
+            x = self.pad(x, ((0, 0), (0, 0), *geometry.pads))
         steps = x.strides[2:]
         inner = [d * n for d, n in zip(geometry.dilation, steps, strict=True)]
         outer = [s * n for s, n in zip(geometry.stride, steps, strict=True)]

@@ -36,16 +36,19 @@ _VIEWS = """
     swapaxes
 """
 _KERNELS = """
-    astype cast concat copied copy fold_windows full_like gelu gelu_grad kernel log_softmax
-    log_softmax_grad masked_softmax mean nll nll_grad normalize_gradients ones_like pad prod softmax
-    softmax_grad stack take_along_axis tril triu unfold_windows zeros_like
+    astype cast concat copy fold_windows full_like gelu gelu_grad kernel log_softmax
+    log_softmax_grad masked_softmax mean nll nll_grad normalize normalize_gradients ones_like pad
+    prod softmax softmax_grad stack take_along_axis tril triu unfold_windows zeros zeros_like
 """
+_PRODUCTS = frozenset(
+    {"convolve", "convolve_gradients", "convolve_input", "convolve_weight", "matmul"}
+)
 NAMES = ELEMENTWISE | frozenset(_NAMES.split())
 """The elementwise functions that a kernel can have."""
 _FEWEST = 8  # launches that a graph replaces
-_NO_LAUNCH = frozenset(_VIEWS.split())
-# CuPy refuses its libraries while it captures (https://github.com/cupy/cupy/issues/6290); what is
-# in no list may wait for the device.
+_NO_LAUNCH = frozenset(_VIEWS.split()) | {"dict", "entry"}
+# What is in no list may wait for the device, or call a library: CuPy refuses its libraries while it
+# captures (https://github.com/cupy/cupy/issues/6290). Products have a way of their own.
 _CAPTURABLE = NAMES | REDUCTIONS | _NO_LAUNCH | frozenset(_KERNELS.split())
 
 
@@ -231,35 +234,70 @@ def _index(i: str, own: tuple[int, ...], shape: tuple[int, ...]) -> str:
 # --- graphs ---------------------------------------------------------------------------------------
 
 
-def captured(program: Program, backend: Any) -> Program:
+def captured(program: Program, backend: Any, products: bool = True) -> Program:
     """The same program with a CUDA graph for each long run of launches.
 
-    A product of matrices ends a run: CuPy does not let its libraries be captured. So does whatever
-    may wait for the device, or has effects on the host.
+    What may wait for the device, or has effects on the host, ends a run, and so does a product of
+    matrices unless ``products``, where cuBLAS can be had while a stream is captured. What one step
+    leaves to another in a dict stays within one graph, or in none.
     """
+    products = products and backend.cublas is not None
+    checks = [s for s in program.steps if s.name == "check_labels" and _is_early(s, program)]
+    order = [*checks, *(step for step in program.steps if step not in checks)]
+    apart: set[Value] = set()
+    while True:
+        runs = _runs(order, products, apart)
+        places: dict[Value, set[int]] = {}
+        for number, run in enumerate(runs):
+            for step in run:
+                for v in _dicts(step):
+                    places.setdefault(v, set()).add(number)
+        crossing = {v for v, numbers in places.items() if len(numbers) > 1} - apart
+        if not crossing:
+            break
+        apart |= crossing
     steps: list[Step] = []
-    run: list[Step] = []
-    needed_later = _needed_later(program)
-
-    def finish(place: int) -> None:
-        nonlocal run
-        if run:
-            steps.extend(_as_graph(run, needed_later[place], program, backend) or run)
-            run = []
-
-    for place, step in enumerate(program.steps):
-        if is_capturable(step):
-            run.append(step)
-        else:
-            finish(place)
-            steps.append(step)
-    finish(len(program.steps))
+    later = set(program.outputs)
+    for run in reversed(runs):
+        steps[:0] = _as_graph(run, later, program, backend) or run
+        later.update(v for step in run for v in _used(step))
     return _with(program, steps)
 
 
-def is_capturable(step: Step) -> bool:
+def _used(step: Step) -> list[Value]:
+    return [*leaves(step.args), *leaves(step.kwargs)]
+
+
+def _dicts(step: Step) -> set[Value]:
+    """Those that a step makes, reads or writes."""
+    return {v for v in (*_used(step), *leaves(step.result)) if v.dtype is dict}
+
+
+def _is_early(step: Step, program: Program) -> bool:
+    return all(v in program.constants or v in program.inputs for v in _used(step))
+
+
+def _runs(steps: Sequence[Step], products: bool, apart: set[Value]) -> list[list[Step]]:
+    """The steps that may be captured together, and each other one by itself."""
+    runs: list[list[Step]] = []
+    going = False
+    for step in steps:
+        can = is_capturable(step, products) and apart.isdisjoint(_dicts(step))
+        if can and going:
+            runs[-1].append(step)
+        else:
+            runs.append([step])
+        going = can
+    return runs
+
+
+def is_capturable(step: Step, products: bool = False) -> bool:
     """Whether a step only launches kernels, always the same ones."""
-    if step.effect or step.name not in _CAPTURABLE:
+    if step.effect:
+        return False
+    if products and step.name in _PRODUCTS:
+        return all(v.dtype is dict or v.dtype.kind == "f" for v in _used(step))
+    if step.name not in _CAPTURABLE:
         return False
     if step.name == "get_item":  # a mask has to be counted
         keys = step.args[1] if isinstance(step.args[1], (tuple, list)) else [step.args[1]]
@@ -267,25 +305,29 @@ def is_capturable(step: Step) -> bool:
     return not any(isinstance(tree, dict) for tree in step.args)
 
 
-def _needed_later(program: Program) -> list[set[Value]]:
-    """For each place the values that it, or what comes after it, needs."""
-    result = [set(program.outputs)]
-    for step in reversed(program.steps):
-        result.append(result[-1] | {*leaves(step.args), *leaves(step.kwargs)})
-    return result[::-1]
-
-
 def _as_graph(
     run: list[Step], later: set[Value], program: Program, backend: Any
 ) -> list[Step] | None:
     made = {v: None for step in run for v in leaves(step.result)}
-    used = dict.fromkeys(v for step in run for v in (*leaves(step.args), *leaves(step.kwargs)))
+    used = dict.fromkeys(v for step in run for v in _used(step))
     inputs = [v for v in used if v not in made and v not in program.constants]
     outputs = [v for v in made if v in later]
     launches = sum(step.name not in _NO_LAUNCH for step in run)
-    if launches < max(_FEWEST, 2 * (len(inputs) + len(outputs))):
+    moving = sum(v not in program.inputs for v in inputs)  # parameters stay where they are
+    if launches < max(_FEWEST, 2 * (moving + len(outputs))):
         return None
-    graph = Captured(lambda arrays: _computed(run, inputs, outputs, program, arrays), backend)
+
+    def function(arrays: list[Any]) -> list[Any]:
+        return _computed(run, inputs, outputs, program, arrays)
+
+    def without_products() -> Callable[[list[Any]], list[Any]]:
+        part = _with(program, run)
+        part.inputs, part.outputs = inputs, outputs
+        steps = captured(part, backend, products=False).steps
+        return lambda arrays: _computed(steps, inputs, outputs, program, arrays)
+
+    products = any(step.name in _PRODUCTS for step in run)
+    graph = Captured(function, backend, without_products if products else None)
     return [Step("graph", graph, tuple(inputs), {}, outputs, False, run[-1].where)]
 
 
@@ -317,69 +359,103 @@ def _bind(names: Any, result: Any, table: dict[Value, Any]) -> None:
 class Captured:
     """A function of arrays that is run once, captured once, and launched as a CUDA graph from then.
 
-    What the function needs in between lies in a memory pool of its own. Arguments are copied to
-    where the graph reads them, and results from where it writes them, so that the next launch
-    changes neither.
+    What the function needs in between lies in a memory pool of its own. Arguments that have not
+    moved since the last call, such as parameters, are read where they are; once one has, it is
+    copied to where the graph reads it. Results are copied from where it writes them.
 
     Args:
         function: It takes a list of arrays and gives one. It must launch the same kernels each time
             and never wait.
         backend: CuPy's.
+        without_products: Gives a function that needs no cuBLAS in a graph, for when that fails;
+            None: there are no products of matrices.
 
     Attributes:
         reason: Why there is no graph, or None.
         launches: How often the graph was launched.
     """
 
-    def __init__(self, function: Callable[[list[Any]], list[Any]], backend: Any) -> None:
+    def __init__(
+        self,
+        function: Callable[[list[Any]], list[Any]],
+        backend: Any,
+        without_products: Callable[[], Callable[[list[Any]], list[Any]]] | None = None,
+    ) -> None:
         self.function, self.backend = function, backend
+        self.without_products = without_products
         self.reason: str | None = None
         self.launches = 0
         self._graph: Any = None
         self._lock = threading.Lock()
-        self._warm = False
-        self._inputs: list[Any] = []
+        self._inputs: list[Any] = []  # None: read where the argument is
         self._outputs: list[Any] = []
         self._kinds: list[Any] = []
+        self._places: list[Any] | None = None
+        self._moving: set[int] = set()
+        self._kept: tuple[Any, ...] = ()  # the graph's memory
         self.__name__ = "graph"
 
     def __call__(self, *arrays: Any) -> list[Any]:
         if self.reason is not None or not self.backend.graphs:
             return self.function([*arrays])
-        if not self._warm:  # kernels are compiled, plans made
-            self._warm = True
+        places = [(x.data.ptr, x.strides) for x in arrays]
+        if self._places is None:  # kernels are compiled, plans made
+            self._places = places
             return self.function([*arrays])
         with self._lock:
-            if self._graph is None and self.reason is None:
+            kinds = [(x.shape, x.dtype) for x in arrays]
+            if self.reason is not None or (self._graph is not None and kinds != self._kinds):
+                return self.function([*arrays])
+            both = enumerate(zip(places, self._places, strict=True))
+            moved = {i for i, (new, old) in both if new != old} - self._moving
+            if self._graph is None or moved:
+                self._moving |= moved
+                self._places, self._kinds = places, kinds
                 self._capture(arrays)
-            if self.reason is not None or [(x.shape, x.dtype) for x in arrays] != self._kinds:
+            if self.reason is not None:
                 return self.function([*arrays])
             for x, own in zip(arrays, self._inputs, strict=True):
-                own[...] = x
+                if own is not None:
+                    own[...] = x
             self._graph.launch()
             self.launches += 1
             return [y.copy() for y in self._outputs]
 
     def _capture(self, arrays: Sequence[Any]) -> None:
         cuda = self.backend.cupy.cuda
-        self._pool = cuda.MemoryPool()
-        with cuda.using_allocator(self._pool.malloc):
-            self._inputs = [x.copy() for x in arrays]
-            stream = cuda.Stream(non_blocking=True)
-            stream.wait_event(cuda.get_current_stream().record())
-            with stream:
-                stream.begin_capture()
-                try:
-                    self._outputs = self.function([*self._inputs])
-                except Exception as error:
-                    self.reason = f"{type(error).__name__}: {error}"
-                finally:
-                    try:
-                        graph = stream.end_capture()
-                    except Exception as error:
-                        self.reason = self.reason or f"{type(error).__name__}: {error}"
-        self._kinds = [(x.shape, x.dtype) for x in arrays]
-        if self.reason is None:
-            self._graph = graph
-        else:
-            self._inputs, self._outputs = [], []
+        products = self.backend.cublas if self.without_products is not None else None
+        current, stream = cuda.get_current_stream(), cuda.Stream(non_blocking=True)
+        pool = cuda.MemoryPool()
+        try:
+            with cuda.using_allocator(pool.malloc), contextlib.ExitStack() as within:
+                moving = [i in self._moving for i in range(len(arrays))]
+                self._inputs = [
+                    x.copy() if m else None for x, m in zip(arrays, moving, strict=True)
+                ]
+                given = [
+                    x if own is None else own for x, own in zip(arrays, self._inputs, strict=True)
+                ]
+                stream.wait_event(current.record())
+                within.enter_context(stream)
+                workspace = None
+                if products is not None:
+                    workspace = within.enter_context(products.on(stream))
+                    self.function(given)  # cuBLAS loads its kernels, which it may not do later
+                self._graph = self._recorded(stream, given)
+            current.wait_event(stream.record())
+            self._kept = pool, workspace
+        except Exception as error:
+            self.reason = f"{type(error).__name__}: {error}"
+            self._graph, self._inputs, self._outputs = None, [], []
+            if self.without_products is not None:
+                self.function = self.without_products()
+
+    def _recorded(self, stream: Any, given: list[Any]) -> Any:
+        stream.begin_capture()
+        try:
+            self._outputs = self.function([*given])
+        except Exception:
+            with contextlib.suppress(Exception):  # the first error is the one to tell
+                stream.end_capture()
+            raise
+        return stream.end_capture()

@@ -400,7 +400,7 @@ def replay(args, whole=None, words={{}}):
  if whole is None: whole = args
 {body}
 def direct({spread}*more, **words):
- if {fewer}more or words: return called(given(({given}*more)), words)
+ if {fewer}more or words: return called(given(({given}*more,)), words)
 {whole}{body.replace("return MISS", f"return called(({given}), words)")}
 """
         made: dict[str, Any] = {}

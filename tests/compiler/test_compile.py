@@ -608,3 +608,19 @@ def test_variables_of_other_libraries_live_elsewhere():
         assert type(y) is np.ndarray
         np.testing.assert_allclose(y, results[0], rtol=1e-12)
     assert other.shape == (3,)
+
+
+def test_a_function_without_arguments():
+    w = Variable(np.array([1.0, 2.0]))
+
+    def f():
+        return (w * w).sum()
+
+    compiled = dezero.compile(f)
+    for _ in range(4):
+        assert compiled().data == 5.0
+        w.data = w.data[::-1].copy()
+    with pytest.raises(TypeError, match="positional argument"):
+        compiled(1.0)
+    with pytest.raises(TypeError, match="keyword argument"):
+        compiled(x=1.0)

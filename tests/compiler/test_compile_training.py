@@ -157,6 +157,7 @@ def test_parameters_may_be_loaded_between_calls(executor):
     assert step.reasons == []
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about updates in place")
 def test_parameters_are_updated_in_their_memory(executor):
     """A copy of each parameter in each step would cost time: nobody but the layer holds them."""
     net = L.Linear(300, in_size=300)

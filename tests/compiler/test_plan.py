@@ -158,6 +158,7 @@ def chain(m, x):
     return x
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about tiles")
 @pytest.mark.parametrize("shape", [(100_003,), (300, 401), (7, 50, 301), (2, 3, 20_011)])
 def test_chain_in_tiles(shape):
     """Elementwise tiles give the very same bits, whatever the shape and the strides."""
@@ -183,6 +184,7 @@ def normalization(m, x, a, b):
     return m.add(m.multiply(y, a), b)
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about tiles")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(1000, 67), (20, 30, 128), (5, 6, 7, 331)])
 def test_rows_in_tiles(shape, dtype):
@@ -209,6 +211,7 @@ def test_rows_in_tiles(shape, dtype):
         )
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about the kernel's blocks")
 def test_gelu_and_its_gradient():
     """They share what they have in common, and stay finite far out."""
     rng = np.random.default_rng(0)
@@ -414,6 +417,7 @@ def test_arrays_go_before_an_effect():
     assert counts == [alone]
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about programs of single numbers")
 @pytest.mark.parametrize("seed", range(25))
 def test_numbers(seed):
     """Programs of single numbers in Python's own arithmetic, and where that raises."""

@@ -48,13 +48,15 @@ class PooledMemory:
 class Pointer:
     """Where an array's memory starts."""
 
-    def __init__(self, values: np.ndarray) -> None:
-        self.mem = PooledMemory()
+    def __init__(self, values: np.ndarray, mem: PooledMemory | None = None) -> None:
+        self.mem = mem or PooledMemory()
         self.ptr = values.__array_interface__["data"][0]
 
 
 class Device:
     """The one device."""
+
+    compute_capability = "80"
 
     def __init__(self, number: Any = 0) -> None:
         self.id = getattr(number, "id", number) or 0
@@ -83,7 +85,7 @@ class ndarray:  # CuPy's name
     def __init__(self, values: Any, base: ndarray | None = None) -> None:
         self.values = np.asarray(values)
         self.base = base
-        self.data = Pointer(self.values) if base is None else base.data
+        self.data = Pointer(self.values, None if base is None else base.data.mem)
 
     shape = property(lambda self: self.values.shape)
     ndim = property(lambda self: self.values.ndim)
@@ -324,8 +326,14 @@ class RawKernel:
             wanted = "uint64" if name == "index_t" and "long index_t" in self.code else _TYPES[name]
             assert value.dtype == wanted or value.dtype.name == "bfloat16", (kind, value.dtype)
             given.append(value)
-        blocks = grid[0] * (block[1] if len(block) > 1 else 1)
-        here.do(lambda *values: host.run(self.code, self.name, blocks, list(values)), given, {})
+        blocks: Any = grid[0] * (block[1] if len(block) > 1 else 1)
+        threads = 1
+        if host.has_blocks(self.code):
+            blocks, threads = (*grid, 1, 1)[:3], math.prod(block)
+            assert max(blocks[1:]) < 2**16, grid
+        here.do(
+            lambda *values: host.run(self.code, self.name, blocks, list(values), threads), given, {}
+        )
 
 
 class _Seen:
@@ -355,6 +363,7 @@ class CuPy(types.ModuleType):
         CuPy.here = self
         self.__version__ = "14.0.0"
         self.nodes: list[Any] | None = None
+        self.kept: list[Any] = []
         self.compute_types: dict[str, int] = {}
         self.ndarray, self.RawKernel = ndarray, RawKernel
         null = Stream(null=True)
@@ -440,6 +449,8 @@ class CuPy(types.ModuleType):
         with np.errstate(all="ignore"):
             values = function(*bare(args), **bare(kwargs))
         if name.startswith("empty"):
+            if self.nodes is not None:  # the graph's memory
+                self.kept.append(values)
             return ndarray(values)
         return self._covered(function, args, kwargs, values)
 

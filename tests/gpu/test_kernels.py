@@ -208,10 +208,16 @@ def test_settings(cupy):
         "graphs": True,
         "deferred_checks": True,
         "tf32": False,
+        "implicit_convolution": True,
         "memory": "pool",
     }
     now = cuda.configure(
-        fused=False, graphs=False, deferred_checks=False, tf32=True, memory="async"
+        fused=False,
+        graphs=False,
+        deferred_checks=False,
+        tf32=True,
+        implicit_convolution=False,
+        memory="async",
     )
     assert set(now.values()) == {False, True, "async"}
     assert cupy.compute_types == {"float32": 7}

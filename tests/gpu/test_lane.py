@@ -12,7 +12,9 @@ import pytest
 from gpu import host
 
 TESTS = Path(__file__).resolve().parents[1]
-KERNELS = "gelu or softmax or nll or normalize or sigmoid or softplus or xdivy or pad or fold"
+KERNELS = (
+    "gelu or softmax or nll or normalize or sigmoid or softplus or xdivy or pad or fold or convolve"
+)
 
 
 @pytest.mark.skipif(host.COMPILER is None, reason="the fake device needs a C++ compiler")

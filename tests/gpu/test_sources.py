@@ -106,7 +106,7 @@ def test_functions_of_integers(dtype):
 
 
 @needs_host
-@pytest.mark.skipif(not host._HALF, reason="the host has no half precision")
+@pytest.mark.skipif(not host.HALF, reason="the host has no half precision")
 def test_half_precision_is_computed_in_single_precision():
     a, b = (np.ascontiguousarray(x) for x in numbers(np.float16, 0))
     names = ["tanh", "exp", "sigmoid", "softplus"]

@@ -43,7 +43,9 @@ SMALL = {
     "chain": lambda rows: rows._chain(20),
     "cross-entropy": lambda rows: rows._cross_entropy(6, 5),
     "product": lambda rows: rows._product(4, "float32", True),
-    "convolution": lambda rows: lambda lib: rows._convolution(lib, 2, 3, 5),
+    "products": lambda rows: rows._products(4),
+    "convolution": lambda rows: rows._convolution(2, 16, 5, tf32=True, stride=2),
+    "convolution by windows": lambda rows: rows._convolution(2, 3, 5, implicit=False),
     "training": lambda rows: rows._training(4, 10),
     "adam": lambda rows: rows._adam(3, 10),
 }

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-__all__ = ["MISSING", "compiled", "found", "has_halves"]
+__all__ = ["MISSING", "compiled", "found", "has_halves", "places"]
 
 MISSING = (
     "there is neither NVRTC (pip install nvidia-cuda-nvrtc-cu12, or CUPY's own) nor nvcc: "
@@ -21,7 +21,7 @@ MISSING = (
 )
 
 
-def _places(what: str) -> list[str]:
+def places(what: str) -> list[str]:
     """Files of the packages nvidia-* and of installed toolkits."""
     roots = ["/usr/local/cuda", *sorted(glob.glob("/usr/local/cuda-*"), reverse=True)]
     if home := os.environ.get("CUDA_PATH"):
@@ -34,7 +34,7 @@ def _places(what: str) -> list[str]:
 
 @functools.cache
 def _nvrtc() -> ctypes.CDLL | None:
-    names = [p for w in ("lib/libnvrtc.so*", "lib64/libnvrtc.so*") for p in _places(w)]
+    names = [p for w in ("lib/libnvrtc.so*", "lib64/libnvrtc.so*") for p in places(w)]
     for name in [*names, ctypes.util.find_library("nvrtc")]:
         if name and "builtins" not in name:
             try:
@@ -51,7 +51,7 @@ def found() -> str | None:
 
 @functools.cache
 def _headers() -> str | None:
-    paths = _places("include/cuda_fp16.h")
+    paths = places("include/cuda_fp16.h")
     return str(Path(paths[0]).parent) if paths else None
 
 

@@ -103,6 +103,7 @@ def test_a_users_optimizer_and_hook():
 # Arrays that others hold
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about updates in place")
 def test_alone_the_array_is_updated_in_place():
     bag = Bag([1.0])
     give(bag.a, 1)
@@ -127,6 +128,7 @@ def test_an_array_that_somebody_holds_is_not_changed(hold):
     assert bag.a.data == 0.5
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about updates in place")
 @pytest.mark.parametrize("rule", [SGD, MomentumSGD, Adam, AdaGrad, Lion, LAMB, LARS])
 def test_on_every_lane_the_array_is_updated_in_place_where_it_can_be_changed(lane, rule):
     bag = Bag([1.0, -2.0])

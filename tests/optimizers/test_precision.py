@@ -122,6 +122,7 @@ def test_hooks_see_gradients_that_are_not_scaled():
     np.testing.assert_array_equal(layer.p.data, [-2])
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about updates in place")
 def test_the_parameters_are_in_place_and_come_back():
     model = model_of()
     scaler = LossScaler(SGD(0.1).setup(model), keep=[model.l2])

@@ -222,6 +222,7 @@ def test_blocks_give_the_numbers_of_the_whole(name, dtype, monkeypatch):
             np.testing.assert_array_equal(path[key], array, err_msg=key)
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about small parameters together")
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_many_small_parameters_together_give_the_numbers_of_each_alone(name, dtype, monkeypatch):
@@ -302,6 +303,7 @@ def test_a_rule_of_its_own_is_called_for_each_parameter():
     np.testing.assert_array_equal(layer.p3.data, 0.5)
 
 
+@pytest.mark.only_paths("shipped", "short", reason="about updates in place")
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_update_in_place_gives_the_numbers_of_a_copy(name):
     path = []
