@@ -3,6 +3,9 @@
 NumPy, NumPy with read-only arrays, and array-api-strict on ``device1`` run always, the others where
 they are installed. ``DEZERO_LANES=numpy,strict,torch`` asks for exactly these: one that is missing
 is an error then. ``-k strict`` selects a lane.
+
+``DEZERO_PATHS=short`` or ``long`` forces the fast paths of the NumPy backend on or off, see
+`paths`.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import numpy as np
 import pytest
 
 import dezero.functions as F
+import paths
 from dezero import Variable, backends, random
 from dezero.layers import Layer
 from dezero.nested import flat
@@ -182,6 +186,18 @@ _LANES = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_LANES] = chosen()
+    mode = os.environ.get("DEZERO_PATHS")
+    if mode:
+        try:
+            paths.force(mode)
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("only_paths"):
+        if paths.mode not in mark.args:
+            pytest.skip(f"paths are {paths.mode}: {mark.kwargs['reason']}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
