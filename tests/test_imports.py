@@ -160,3 +160,8 @@ import dezero
 assert names == set(dezero.__all__), names ^ set(dezero.__all__)
 """
     python(code)
+
+
+def test_functions_load_what_they_need():
+    code = "import numpy as np, dezero.functions as F; print(F.diag(np.eye(2) * 3.0).data)"
+    assert python(code) == "[3. 3.]\n"

@@ -102,6 +102,8 @@ class Fan(Grown):
 class RandomGraph(Grown):
     """Each operation takes one or two earlier results at random; those not used are summed."""
 
+    book = "its sweep sorts all that waits for every operation: minutes a sample"
+
     @cached_property
     def plan(self):
         """For each operation its first operand, and the second of a product or None for a sine."""
